@@ -1,0 +1,3 @@
+// Package process starts, signals, measures and waits for operating-system
+// processes, and reads the cgroup they live in.
+package process
