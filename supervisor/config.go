@@ -38,6 +38,9 @@ type Config struct {
 	// HTTP is the address of the probes and metrics; empty: off. Socket is the path of
 	// the admin socket; empty: off.
 	HTTP, Socket string
+	// StuckAfter is how long nothing may be started, with work, room and a
+	// connection, before /livez fails; 0: ops.DefaultStuckAfter.
+	StuckAfter time.Duration
 	// TerminationLog is where the last words go (/dev/termination-log).
 	TerminationLog string
 	// OOMScoreAdj of children.
