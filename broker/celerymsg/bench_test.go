@@ -1,0 +1,44 @@
+package celerymsg
+
+import (
+	"os"
+	"testing"
+)
+
+func BenchmarkParseTypical(b *testing.B) {
+	raw, err := os.ReadFile("testdata/typical.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.SetBytes(int64(len(raw)))
+	for b.Loop() {
+		if m := ParseEnvelope(raw); m.Problem != "" {
+			b.Fatal(m.Problem)
+		}
+	}
+}
+
+func BenchmarkAppendRequest(b *testing.B) {
+	raw, err := os.ReadFile("testdata/typical.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	m := ParseEnvelope(raw)
+	var dst []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		dst = m.AppendRequest(dst[:0], "worker@host")
+	}
+}
+
+func BenchmarkMarkRestored(b *testing.B) {
+	raw, err := os.ReadFile("testdata/typical.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		MarkRestored(raw, 1)
+	}
+}
