@@ -1,6 +1,10 @@
 package pool
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
 
 // Config says how the pool behaves. Validate reports all its problems at once.
 type Config struct {
@@ -24,6 +28,9 @@ type Config struct {
 	StopTimeout, KillGrace time.Duration
 	// HardLimitGrace is the same for a hard time limit (Celery: 0.1 s).
 	HardLimitGrace time.Duration
+	// CutoffGrace is the same for what still lives at the drain's deadline. It is
+	// short: after the deadline, results are still to be settled.
+	CutoffGrace time.Duration
 	// BackoffMin doubles up to BackoffMax with each start in a row that failed;
 	// after GiveUpAfter of nothing but failures the pool gives up.
 	BackoffMin, BackoffMax, GiveUpAfter time.Duration
@@ -42,8 +49,47 @@ func Defaults(n int) Config {
 		Slots: n, Surge: 1, Jitter: 0.1,
 		StartTimeout: 60 * time.Second,
 		StopTimeout:  10 * time.Second, KillGrace: 5 * time.Second,
-		HardLimitGrace: 100 * time.Millisecond,
-		BackoffMin:     100 * time.Millisecond, BackoffMax: 10 * time.Second, GiveUpAfter: 60 * time.Second,
+		HardLimitGrace: 100 * time.Millisecond, CutoffGrace: 500 * time.Millisecond,
+		BackoffMin: 100 * time.Millisecond, BackoffMax: 10 * time.Second, GiveUpAfter: 60 * time.Second,
 		GuardSoft: 0.85, GuardHard: 0.95, GuardPause: time.Second,
 	}
+}
+
+// Validate reports all that is wrong, or nil.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(wrong bool, format string, args ...any) {
+		if wrong {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	bad(c.Slots < 0, "slots: %d is less than 0", c.Slots)
+	bad(c.Surge < 0, "surge: %d is less than 0", c.Surge)
+	bad(c.MaxTasks < 0, "max tasks: %d is less than 0", c.MaxTasks)
+	bad(c.MaxMemory < 0, "max memory: %d is less than 0", c.MaxMemory)
+	bad(c.MemoryKill < 0, "memory kill: %d is less than 0", c.MemoryKill)
+	bad(c.MaxMemory > 0 && c.MemoryKill > 0 && c.MemoryKill < c.MaxMemory,
+		"memory kill (%d) is below max memory (%d): every child would be killed before it could be recycled", c.MemoryKill, c.MaxMemory)
+	bad(c.MaxAge < 0, "max age: %s is less than 0", c.MaxAge)
+	bad(c.Jitter < 0 || c.Jitter >= 1, "jitter: %g is not in [0,1)", c.Jitter)
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"start timeout", c.StartTimeout}, {"stop timeout", c.StopTimeout}, {"kill grace", c.KillGrace},
+		{"hard limit grace", c.HardLimitGrace}, {"cutoff grace", c.CutoffGrace},
+		{"backoff min", c.BackoffMin}, {"backoff max", c.BackoffMax},
+	} {
+		bad(d.value <= 0, "%s: %s is not above 0", d.name, d.value)
+	}
+	bad(c.BackoffMax < c.BackoffMin, "backoff max (%s) is below backoff min (%s)", c.BackoffMax, c.BackoffMin)
+	bad(c.GiveUpAfter < 0, "give up after: %s is less than 0", c.GiveUpAfter)
+	bad(c.GiveUpAfter > 0 && c.GiveUpAfter < c.BackoffMin,
+		"give up after (%s) is below backoff min (%s): no start would be tried twice", c.GiveUpAfter, c.BackoffMin)
+	bad(c.GuardPause < 0, "guard pause: %s is less than 0", c.GuardPause)
+	bad(c.GuardSoft < 0 || c.GuardSoft > 1, "guard soft: %g is not in [0,1]", c.GuardSoft)
+	bad(c.GuardHard < 0 || c.GuardHard > 1, "guard hard: %g is not in [0,1]", c.GuardHard)
+	bad(c.GuardSoft > 0 && c.GuardHard > 0 && c.GuardHard <= c.GuardSoft,
+		"guard hard (%g) is not above guard soft (%g)", c.GuardHard, c.GuardSoft)
+	return errors.Join(errs...)
 }
