@@ -25,6 +25,7 @@ type Ledger[T any] struct {
 	scheduled schedule[T]
 	sent      map[Child][]*Entry[T] // oldest first; Queued and at most one Active at its head
 	counts    [places]int
+	accepted  int // entries that are Accepted and not yet settling
 }
 
 // New returns an empty ledger.
@@ -115,6 +116,7 @@ func (l *Ledger[T]) Accepted(e *Entry[T]) error {
 		return err
 	}
 	e.Accepted, e.Child = true, 0
+	l.accepted++
 	l.enter(e, Reserved)
 	l.reserved.pushFront(e)
 	return nil
@@ -194,6 +196,16 @@ func (l *Ledger[T]) Bury(child Child) *Entry[T] {
 	return active
 }
 
+// Withdraw takes an entry that no child holds out of the line or the schedule.
+// It is nowhere then: the caller reports or settles it.
+func (l *Ledger[T]) Withdraw(e *Entry[T]) error {
+	if err := l.leave(e, Nowhere, Reserved, Scheduled); err != nil {
+		return err
+	}
+	l.enter(e, Nowhere)
+	return nil
+}
+
 // Report notes that the steward is being asked to record what became of it.
 func (l *Ledger[T]) Report(e *Entry[T]) error {
 	if err := l.leave(e, Nowhere); err != nil {
@@ -213,6 +225,7 @@ func (l *Ledger[T]) Settle(e *Entry[T], verb broker.Verb) error {
 		return err
 	}
 	e.Verb = verb
+	l.unaccept(e)
 	l.enter(e, Settling)
 	return nil
 }

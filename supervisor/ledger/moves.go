@@ -20,6 +20,16 @@ func (l *Ledger[T]) Sent(child Child) []*Entry[T] { return l.sent[child] }
 // Count is how many entries are in a place; Len how many there are.
 func (l *Ledger[T]) Count(p Place) int { return l.counts[p] }
 
+// AcceptedCount is how many entries are Accepted and not yet settling: Celery
+// would not count them as unacknowledged any more.
+func (l *Ledger[T]) AcceptedCount() int { return l.accepted }
+
+func (l *Ledger[T]) unaccept(e *Entry[T]) {
+	if e.Accepted && e.Place != Settling {
+		l.accepted--
+	}
+}
+
 // Len is the number of deliveries in our hands.
 func (l *Ledger[T]) Len() int { return len(l.bySeq) }
 
@@ -76,6 +86,7 @@ func (l *Ledger[T]) returnToFront(q []*Entry[T]) {
 }
 
 func (l *Ledger[T]) drop(e *Entry[T]) {
+	l.unaccept(e)
 	l.remove(e)
 	l.forget(e)
 }

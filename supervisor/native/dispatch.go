@@ -1,0 +1,202 @@
+package native
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"crisper/broker"
+	"crisper/supervisor/consumer"
+	"crisper/supervisor/ledger"
+	"crisper/supervisor/pool"
+	"crisper/supervisor/wire"
+)
+
+// dispatch gives what waits to the children that may have it.
+func (l *loop) dispatch() {
+	if l.draining {
+		return
+	}
+	for e := l.book.Front(); e != nil; e = l.book.Front() {
+		c := l.choose(e)
+		if c == nil {
+			return
+		}
+		if fate := l.consumer.AtStart(l.now, &e.Delivery.Message); fate != nil {
+			l.refuse(e, fate)
+			continue
+		}
+		if e.Early && !e.Accepted {
+			l.promise(e, c)
+			continue
+		}
+		if !l.send(e, c) {
+			return
+		}
+	}
+}
+
+// choose finds a child for this delivery: an idle one, else, for a short task,
+// the one that will be free first. nil if it has to wait.
+func (l *loop) choose(e *entry) *child {
+	kind := e.Data.kind
+	var best *child
+	for _, c := range l.children {
+		if !c.ready || c.retired || !l.pool.MayTake(c.id) {
+			continue
+		}
+		if c.idle() {
+			if l.room(c) > 0 {
+				return c
+			}
+			continue
+		}
+		if l.mayQueue(c, kind) && (best == nil || c.expected < best.expected) {
+			best = c
+		}
+	}
+	return best
+}
+
+// room is how many more deliveries the child may be given before it has to be
+// recycled.
+func (l *loop) room(c *child) int { return l.pool.Room(c.id) - c.waiting - c.promised }
+
+// mayQueue: this task may lie ready behind what the child has.
+func (l *loop) mayQueue(c *child, kind *taskKind) bool {
+	return l.cfg.Depth > 1 && kind.short() &&
+		c.waiting+c.promised < l.cfg.Depth && l.room(c) > 0 &&
+		c.expected+kind.mean <= shortTask.Seconds() &&
+		(!c.busy || l.now.Sub(c.headBegun) < shortTask)
+}
+
+// promise tells the broker that the task starts; it is sent when that is confirmed.
+func (l *loop) promise(e *entry, c *child) {
+	if err := l.book.Accept(e, ledger.Child(c.id)); err != nil {
+		l.bug("cannot promise a delivery", err)
+		return
+	}
+	c.promised++
+	c.expected += e.Data.kind.mean
+	l.tell(e, broker.Accept)
+}
+
+// accepted is the broker's confirmation of a promise.
+func (l *loop) accepted(e *entry) {
+	c := l.children[pool.ChildID(e.Child)]
+	if c != nil {
+		c.promised--
+		l.unexpect(c, e)
+	}
+	if e.Lost {
+		l.drop(e)
+		return
+	}
+	if err := l.book.Accepted(e); err != nil {
+		l.bug("cannot note an accepted delivery", err)
+		return
+	}
+	if c != nil && !c.retired && !l.draining && l.pool.MayTake(c.id) {
+		l.send(e, c)
+	}
+}
+
+// send puts a delivery into the child's socket; false if it has to wait.
+func (l *loop) send(e *entry, c *child) bool {
+	frame, spill, err := l.frameOf(e)
+	if err != nil {
+		l.log.Error("cannot hand over a large delivery", zap.String("task_id", e.Delivery.Message.ID), zap.Error(err))
+		return false
+	}
+	ok, err := c.link.TrySend(frame)
+	if err != nil || !ok {
+		if spill != nil {
+			spill.Close()
+		}
+		if err != nil {
+			c.retired = true // its end will be reported by the kernel
+		}
+		return false
+	}
+	if err := l.book.Send(e, ledger.Child(c.id)); err != nil {
+		l.bug("cannot note a sent delivery", err)
+	}
+	if spill != nil {
+		c.keepSpill(e.Seq, spill)
+	}
+	c.waiting++
+	c.expected += e.Data.kind.mean
+	return true
+}
+
+func (c *child) keepSpill(s ledger.Seq, f *wire.SpillFile) {
+	if c.spills == nil {
+		c.spills = make(map[ledger.Seq]*wire.SpillFile)
+	}
+	c.spills[s] = f
+}
+
+// frameOf encodes a delivery, through a file when it is too large for a packet.
+func (l *loop) frameOf(e *entry) ([]byte, *wire.SpillFile, error) {
+	l.scratch = wire.AppendTask(l.scratch[:0], uint64(e.Seq), &e.Delivery.Message, l.info.Hostname)
+	if len(l.scratch) <= wire.MaxInline {
+		return l.scratch, nil, nil
+	}
+	spill, err := wire.Spill(l.scratch[wire.HeaderSize:])
+	if err != nil {
+		return nil, nil, err
+	}
+	l.scratch = wire.AppendLarge(l.scratch[:0], uint64(e.Seq), wire.Task, spill.Path())
+	return l.scratch, spill, nil
+}
+
+func (l *loop) taskBegun(c *child, seq ledger.Seq) error {
+	e, err := l.book.Begin(ledger.Child(c.id), seq)
+	if err != nil {
+		return err
+	}
+	c.waiting--
+	c.busy, c.headBegun = true, l.now
+	c.closeSpill(seq)
+	e.Data.begun = l.now
+	l.started(e)
+	l.step(pool.TaskBegan{Child: c.id, Task: pool.TaskID(seq), Soft: e.Data.run.Soft, Hard: e.Data.run.Hard})
+	if !e.Early && !e.Data.kind.short() {
+		l.tell(e, broker.Begin)
+	}
+	return nil
+}
+
+// slowHeads takes back what waits behind tasks that turned out slow, so that it
+// can go to a child that is free. The kernel decides the race with a child that
+// is just getting free.
+func (l *loop) slowHeads() {
+	for _, c := range l.children {
+		if c.busy && c.waiting > 0 && l.now.Sub(c.headBegun) >= slowAfter {
+			l.takeBack(c)
+		}
+	}
+}
+
+// nextSlowHead is when slowHeads may have something to do.
+func (l *loop) nextSlowHead() time.Time {
+	var next time.Time
+	for _, c := range l.children {
+		if c.busy && c.waiting > 0 {
+			next = earliest(next, c.headBegun.Add(slowAfter))
+		}
+	}
+	return next
+}
+
+// refuse settles a delivery that is not to be run after all.
+func (l *loop) refuse(e *entry, fate consumer.Fate) {
+	l.turnAway(e, fate)
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,133 @@
+package native
+
+import (
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"crisper/broker"
+	"crisper/supervisor/consumer"
+	"crisper/supervisor/pool"
+)
+
+// taskLost settles the task that a dead child was running, by the reason of the
+// death and Celery's matrix (celery/worker/request.py on_failure, on_timeout).
+func (l *loop) taskLost(e *entry, c *child) {
+	l.counts.Lost++
+	if e.Lost {
+		l.drop(e)
+		return
+	}
+	m := &e.Delivery.Message
+	l.finished(e, "lost", l.now.Sub(e.Data.begun), c.status.String(), "")
+	job := fmt.Sprintf(" Job: %d.", e.Seq)
+	switch c.kill.Reason {
+	case pool.ReasonHardLimit:
+		l.log.Error(fmt.Sprintf("Hard time limit (%gs) exceeded for %s[%s]", c.kill.Limit.Seconds(), m.Task, m.ID))
+		l.report(e, ask{op: opTimeout, args: map[string]any{"limit": c.kill.Limit.Seconds()}, died: true, then: broker.Ack})
+	case pool.ReasonCutoff:
+		l.cutOff(e)
+	case pool.ReasonTerminate:
+		l.report(e, ask{op: opRevoked, args: map[string]any{"reason": "terminated", "signum": c.kill.Signal}, then: broker.Ack})
+	case pool.ReasonOOM:
+		l.reportFailure(e, "Worker exited prematurely: "+c.status.String()+": killed by the supervisor, out of memory: "+c.killDetail+"."+job)
+	default:
+		l.reportFailure(e, "Worker exited prematurely: "+c.status.String()+l.explainDeath(c)+job)
+	}
+}
+
+// reportFailure asks the steward to do what Celery's parent does for a lost worker.
+func (l *loop) reportFailure(e *entry, message string) {
+	l.log.Error("Task handler raised error: WorkerLostError('"+message+"')",
+		zap.String("task", e.Data.kind.name), zap.String("task_id", e.Delivery.Message.ID))
+	l.report(e, ask{op: opFailure, message: message, died: true, then: lostDefault(e)})
+}
+
+// cutOff settles a task that was still running when the grace period ended.
+func (l *loop) cutOff(e *entry) {
+	if !e.Early || l.cfg.OnCutoff == "requeue" {
+		l.log.Warn("task was cut off by the end of the grace period and goes back to its queue",
+			zap.String("task", e.Data.kind.name), zap.String("task_id", e.Delivery.Message.ID))
+		l.settle(e, broker.Restore, 0, "")
+		return
+	}
+	l.report(e, ask{
+		op: opFail, then: broker.Ack,
+		message: "Task was cut off: the worker's grace period ended before it did.",
+	})
+}
+
+// answered acts on what the steward says that Celery would do.
+func (l *loop) answered(a *ask, verb string) {
+	e := a.entry
+	if e == nil {
+		return
+	}
+	if e.Lost {
+		l.drop(e)
+		return
+	}
+	deaths := 0
+	if a.died {
+		deaths = e.Delivery.Deaths + 1
+	}
+	switch verb {
+	case "requeue":
+		if l.cfg.PoisonLimit > 0 && deaths >= l.cfg.PoisonLimit {
+			l.park(e, deaths)
+			return
+		}
+		l.settle(e, broker.Requeue, deaths, "")
+	case "reject":
+		l.settle(e, broker.Reject, deaths, "")
+	default:
+		l.settle(e, broker.Ack, deaths, "")
+	}
+}
+
+// park ends a message that keeps killing children: failed with the reason, a
+// copy kept in the dead-letter list.
+func (l *loop) park(e *entry, deaths int) {
+	reason := fmt.Sprintf("Message was parked: %d children died while running it (poison limit %d).", deaths, l.cfg.PoisonLimit)
+	m := &e.Delivery.Message
+	l.log.Error(reason, zap.String("task", m.Task), zap.String("task_id", m.ID), zap.Int("deaths", deaths))
+	l.counts.Parked++
+	l.metrics.Parked(e.Data.kind.name)
+	l.report(e, ask{op: opFail, message: reason, parked: deaths, then: broker.Park})
+}
+
+// turnAway settles a delivery that is not to be run at all.
+func (l *loop) turnAway(e *entry, fate consumer.Fate) {
+	m := &e.Delivery.Message
+	switch f := fate.(type) {
+	case consumer.Expired:
+		l.counts.Revoked++
+		l.logInfoLine("Discarding revoked task: "+m.Task+"["+m.ID+"]", e)
+		l.report(e, ask{op: opRevoked, args: map[string]any{"reason": "expired"}, then: broker.Ack})
+	case consumer.Revoked:
+		l.counts.Revoked++
+		l.logInfoLine("Discarding revoked task: "+m.Task+"["+m.ID+"]", e)
+		l.report(e, ask{op: opRevoked, args: map[string]any{"reason": "revoked"}, then: broker.Ack})
+	case consumer.Unknown:
+		l.counts.Rejected++
+		l.log.Error("Received unregistered task of type "+fmt.Sprintf("%q", m.Task)+". The message has been rejected (ack'd): is the module imported?",
+			zap.String("task_id", m.ID), zap.String("queue", e.Delivery.Queue))
+		l.report(e, ask{op: opUnknown, then: broker.Reject})
+	case consumer.Poisoned:
+		l.park(e, e.Delivery.Deaths)
+	case consumer.Invalid:
+		l.counts.Rejected++
+		l.log.Error("Received invalid task message: "+f.Reason, zap.String("task", m.Task), zap.String("task_id", m.ID))
+		l.report(e, ask{op: opInvalid, message: f.Reason, then: broker.Reject})
+	case consumer.Unroutable:
+		l.counts.Rejected++
+		l.log.Warn("Received and deleted unknown message. Wrong destination?!?", zap.String("problem", m.Problem), zap.String("queue", e.Delivery.Queue))
+		l.settle(e, broker.Reject, 0, "")
+	case consumer.Undecodable:
+		l.counts.Rejected++
+		l.log.Error("Can't decode message body: "+m.Problem, zap.String("queue", e.Delivery.Queue), zap.Int("bytes", len(m.Raw)))
+		l.settle(e, broker.Ack, 0, "")
+	default:
+		l.bug("cannot turn a delivery away", fmt.Errorf("unknown fate %T", fate))
+	}
+}

@@ -1,0 +1,108 @@
+package native
+
+import (
+	"context"
+	"time"
+
+	"crisper/broker"
+	"crisper/supervisor/pool"
+	"crisper/supervisor/process"
+)
+
+// How often memory is measured: often when a limit depends on it and something
+// runs, seldom otherwise (the state page and the metrics want to know, too).
+const (
+	measureBusy = 250 * time.Millisecond
+	measureIdle = 10 * time.Second
+)
+
+// measure starts a measurement if one is due.
+func (l *loop) measure() {
+	every := measureIdle
+	if (l.cfg.WatchMemory || l.cgroup.LimitBytes > 0) && l.book.Len() > 0 {
+		every = measureBusy
+	}
+	if l.measuring || l.draining || (!l.measuredAt.IsZero() && l.now.Sub(l.measuredAt) < every) {
+		return
+	}
+	l.measuring, l.measuredAt = true, l.now
+	pids := make(map[pool.ChildID]int, len(l.children))
+	for id, c := range l.children {
+		if c.ready {
+			pids[id] = c.pid
+		}
+	}
+	l.goes(func() { l.post(l.look(pids)) })
+}
+
+// look measures outside of the loop.
+func (l *loop) look(pids map[pool.ChildID]int) measured {
+	var m measured
+	for id, pid := range pids {
+		if bytes, err := process.PrivateMemory(pid); err == nil {
+			m.children = append(m.children, pool.ChildMemory{Child: id, Bytes: bytes})
+		}
+	}
+	if l.deps.Cgroup != nil {
+		if u, err := l.deps.Cgroup.Usage(); err == nil {
+			m.current, m.limit = u.Current, u.Limit
+		}
+	}
+	return m
+}
+
+func (l *loop) onMeasured(m measured) {
+	l.measuring = false
+	clear(l.memory)
+	var sum, largest int64
+	for _, c := range m.children {
+		l.memory[c.Child] = c.Bytes
+		sum += c.Bytes
+		largest = max(largest, c.Bytes)
+	}
+	l.metrics.ChildMemory(sum, largest)
+	if l.deps.Cgroup != nil {
+		l.cgroup.Version = l.deps.Cgroup.Version()
+	}
+	l.cgroup.CurrentBytes, l.cgroup.LimitBytes = m.current, m.limit
+	l.metrics.Cgroup(l.cgroup)
+	l.metrics.Deliveries(l.deliveries())
+	l.metrics.Slots(l.slotsByState())
+	l.step(pool.MemoryMeasured{Children: m.children})
+	l.step(pool.CgroupMeasured{Current: m.current, Limit: m.limit})
+}
+
+func (l *loop) slotsByState() map[string]int {
+	by := make(map[string]int)
+	for _, v := range l.pool.Snapshot(l.now) {
+		by[v.State.String()]++
+	}
+	return by
+}
+
+// Backlog measures the consumed queues and keeps the result for the state page.
+// It is called by whoever serves metrics, not by the loop.
+func (r *Runtime) Backlog(ctx context.Context) (map[string]broker.Backlog, error) {
+	b, err := r.loop.broker.Backlog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.loop.post(asked{func(l *loop) { l.backlog = b; l.metrics.Backlog(b) }})
+	return b, nil
+}
+
+// explainDeath adds the numbers that make "out of memory" believable or not.
+func (l *loop) explainDeath(c *child) string {
+	if l.deps.Cgroup == nil || c.status.Signal != sigkill {
+		return ""
+	}
+	u, err := l.deps.Cgroup.Usage()
+	if err != nil {
+		return ""
+	}
+	if u.OOMKills > l.oomKills {
+		l.oomKills = u.OOMKills
+		return ", killed by the kernel's OOM killer"
+	}
+	return ""
+}

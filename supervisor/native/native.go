@@ -1,0 +1,208 @@
+package native
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"crisper/broker"
+	"crisper/supervisor/agent"
+	"crisper/supervisor/ledger"
+	"crisper/supervisor/ops"
+	"crisper/supervisor/pool"
+	"crisper/supervisor/process"
+	"crisper/supervisor/reaper"
+)
+
+// Config is what the loop was told; the app has been asked already.
+type Config struct {
+	Pool pool.Config
+	// AutoscaleMax and AutoscaleMin are 0 when off; Keepalive is how long work must be
+	// scarce before a slot goes (Celery's AUTOSCALE_KEEPALIVE).
+	AutoscaleMax, AutoscaleMin int
+	Keepalive                  time.Duration
+	// PrefetchMultiplier: 0 is unlimited.
+	PrefetchMultiplier int
+	DisablePrefetch    bool
+	// SoftLimit and HardLimit are the worker's defaults, 0 for none.
+	SoftLimit, HardLimit time.Duration
+	PoisonLimit          int
+	Grace, GraceMargin   time.Duration
+	OnCutoff             string // "fail" or "requeue"
+	OOMScoreAdj          int
+	// Depth is how many short tasks may lie ready in one executor's socket.
+	Depth int
+	// Results asks executors for result reprs (events need them).
+	Results bool
+	// StuckAfter is for Health: work, room and a connection, and yet nothing starts.
+	StuckAfter time.Duration
+	// WatchMemory: children are measured because a limit depends on it.
+	WatchMemory bool
+}
+
+// Deps is the edge, for tests to replace.
+type Deps struct {
+	Log     *zap.Logger
+	Metrics *ops.Metrics
+	Reaper  Reaper
+	Cgroup  *process.Cgroup // nil when unreadable
+	Broker  broker.Consumer
+	Launch  Launcher
+	Signals <-chan os.Signal
+	Now     func() time.Time
+	Jitter  func() float64
+	Stderr  interface{ Write([]byte) (int, error) }
+	Version string
+	// Exit codes of the process, from the one table in package supervisor.
+	ExitChildren, ExitBroker int
+	// OnBug is called for internal errors (tests fail on them); may be nil.
+	OnBug func(what string, err error)
+}
+
+// Reaper watches and signals the processes that the zygotes fork (package reaper).
+type Reaper interface {
+	// Watch calls fn once with the exit status, also when pid has exited already.
+	Watch(pid int, fn func(reaper.Status))
+	// Signal fails for a pid that has been reaped, so that no other process is hit.
+	Signal(pid int, sig syscall.Signal) error
+}
+
+// Zygote is one preloaded generation of the app (agent.Zygote).
+type Zygote interface {
+	Events() <-chan agent.ZygoteEvent
+	Fork(req agent.ForkRequest, sock, page *os.File) error
+	Quit() error
+	PID() int
+}
+
+// Launcher starts a zygote of a generation.
+type Launcher func(ctx context.Context, generation int) (Zygote, error)
+
+// Runtime is a native worker. Run may be called once.
+type Runtime struct{ loop *loop }
+
+// New prepares a runtime around a zygote that has loaded the app.
+func New(cfg Config, deps Deps, first Zygote, info agent.Info) (*Runtime, error) {
+	p, err := pool.New(cfg.Pool, deps.Jitter)
+	if err != nil {
+		return nil, err
+	}
+	now := deps.Now()
+	l := &loop{
+		cfg: cfg, deps: deps, log: deps.Log, metrics: deps.Metrics, broker: deps.Broker,
+		events:    make(chan event, 1024),
+		toTaker:   make(chan int, 1),
+		toSettler: make(chan []settlement, 1),
+		stopped:   make(chan struct{}),
+		now:       now, startedAt: now, progress: now,
+		pool: p, book: ledger.New[task](),
+		kinds:    make(map[string]*taskKind),
+		children: make(map[pool.ChildID]*child),
+		zygotes:  make(map[pool.Generation]*zygote),
+		memory:   make(map[pool.ChildID]int64),
+		slots:    cfg.Pool.Slots,
+		scale:    autoscale{min: cfg.AutoscaleMin, max: cfg.AutoscaleMax, keepalive: cfg.Keepalive, lastUp: now},
+		recent:   newRing[recentTask](50),
+		history:  newRing[ops.TransitionState](200),
+		logInfo:  deps.Log.Core().Enabled(zap.InfoLevel),
+	}
+	l.health.Store(&ops.Health{LoopAt: now})
+	l.newest = 1
+	l.adopt(1, first)
+	z := l.zygotes[1]
+	z.loaded, z.preload = true, info.PreloadSeconds
+	l.generation = 1
+	l.setInfo(info)
+	return &Runtime{loop: l}, nil
+}
+
+// setInfo takes over what the app says of itself.
+func (l *loop) setInfo(info agent.Info) {
+	l.info = info
+	fresh := make(map[string]*taskKind, len(info.Tasks))
+	for name, attr := range info.Tasks {
+		k := l.kinds[name]
+		if k == nil {
+			k = &taskKind{name: name}
+		}
+		k.attr = attr
+		fresh[name] = k
+	}
+	l.kinds = fresh
+	l.consumer = newConsumer(l.cfg, info, l.consumer)
+}
+
+// Run works until it has drained, and returns the exit code of the process and
+// what to say about it when that is not 0.
+func (r *Runtime) Run(ctx context.Context) (exit int, why string) {
+	l := r.loop
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	l.ctx = background
+	l.goes(func() { l.taker(background) })
+	l.goes(func() { l.settler(background) })
+	l.goes(func() { l.followSignals(background) })
+	l.goes(func() {
+		for ev := range l.broker.Events() {
+			l.post(brokerSaid{ev})
+		}
+	})
+	l.goes(func() { l.post(brokerEnded{l.broker.Run(background)}) })
+	l.now = l.deps.Now()
+	l.step(pool.Opened{})
+	l.step(pool.GenerationReady{Generation: 1})
+	l.forkSteward()
+	l.run(ctx)
+	l.close(cancel)
+	return l.exit, l.exitWhy
+}
+
+// close ends what still runs, in an order that loses nothing: our presence at
+// the broker last, when all verdicts have been confirmed.
+func (l *loop) close(cancel context.CancelFunc) {
+	l.leaving = true
+	call, done := context.WithTimeout(l.ctx, 2*time.Second)
+	if err := l.broker.Close(call); err != nil {
+		l.log.Warn("cannot give up our presence at the broker", zap.Error(err))
+	}
+	done()
+	for _, c := range l.children {
+		l.closeChild(c) // an executor whose socket ends leaves by itself
+	}
+	if s := l.steward; s != nil {
+		s.link.Close()
+		s.page.Close()
+	}
+	for _, z := range l.zygotes {
+		z.proc.Quit()
+	}
+	if l.spill != nil {
+		l.spill.Close()
+	}
+	cancel()
+	close(l.stopped)
+	l.work.Wait()
+}
+
+func (l *loop) followSignals(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-l.deps.Signals:
+			l.post(signalled{s})
+		}
+	}
+}
+
+// confBool reads a boolean setting.
+func confBool(info agent.Info, name string, otherwise bool) bool {
+	var v bool
+	if raw, ok := info.Conf[name]; !ok || json.Unmarshal(raw, &v) != nil {
+		return otherwise
+	}
+	return v
+}

@@ -1,0 +1,204 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"crisper/broker"
+	"crisper/supervisor/consumer"
+	"crisper/supervisor/ledger"
+)
+
+// takeBatch bounds one Take; unlimitedPrefetch stands for a multiplier of 0.
+const (
+	takeBatch         = 64
+	unlimitedPrefetch = 10_000
+)
+
+// take asks the broker for as much as our credit allows, if it may have some.
+func (l *loop) take() {
+	if l.taking || l.draining || !l.connected || l.exhausted || l.broker == nil {
+		return
+	}
+	n := min(l.credit(), takeBatch)
+	// Small takes are worth a round trip only when somebody would be idle otherwise.
+	if n <= 0 || (n < l.window()/2 && l.book.Front() != nil) {
+		return
+	}
+	l.taking = true
+	l.toTaker <- n // capacity 1 and one take at a time: never blocks
+}
+
+// credit is how many more deliveries we may hold.
+//
+// Celery: unacknowledged deliveries <= prefetch_multiplier × concurrency, an ETA
+// task not counting while it waits (celery/worker/strategy.py); with
+// worker_disable_prefetch, reserved <= concurrency.
+func (l *loop) credit() int {
+	held := l.book.Len() - l.book.Count(ledger.Scheduled) - l.book.Count(ledger.Settling)
+	if l.cfg.DisablePrefetch || l.paused {
+		return l.pool.Size() - held
+	}
+	return l.window() - (held - l.book.AcceptedCount())
+}
+
+// window is the prefetch limit, and for short tasks what may lie in the sockets.
+func (l *loop) window() int {
+	limit := unlimitedPrefetch
+	if l.cfg.PrefetchMultiplier > 0 {
+		limit = l.cfg.PrefetchMultiplier * l.maxSlots()
+	}
+	if l.overall.short() {
+		limit += l.cfg.Depth * l.pool.Size()
+	}
+	return limit
+}
+
+// taker carries takes to the broker.
+func (l *loop) taker(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case n := <-l.toTaker:
+			call, cancel := context.WithTimeout(ctx, brokerTimeout)
+			ds, err := l.broker.Take(call, n)
+			cancel()
+			l.post(taken{deliveries: ds, asked: n, err: err})
+		}
+	}
+}
+
+func (l *loop) taken(ev taken) {
+	l.taking = false
+	if ev.err != nil {
+		l.brokerFailed("cannot take", ev.err)
+	} else if len(ev.deliveries) < ev.asked {
+		l.exhausted = true
+	}
+	for i := range ev.deliveries {
+		l.receive(ev.deliveries[i])
+	}
+}
+
+// receive enters one delivery and decides its fate.
+func (l *loop) receive(d broker.Delivery) {
+	e, err := l.book.Take(d)
+	if errors.Is(err, ledger.ErrTwice) {
+		// The broker gave us what it had restored from us: the old hold is over.
+		l.lose(l.book.ByTag(d.Tag))
+		e, err = l.book.Take(d)
+	}
+	if err != nil {
+		l.bug("cannot enter a delivery", err)
+		return
+	}
+	m := &e.Delivery.Message
+	e.Data.kind = l.kindOf(m.Task)
+	e.Early = !e.Data.kind.attr.AcksLate
+	l.metrics.TaskReceived(e.Data.kind.name, d.Queue)
+	l.counts.Received++
+	if l.draining {
+		l.settle(e, broker.Restore, 0, "")
+		return
+	}
+	if l.logInfo {
+		l.log.Info("Task "+m.Task+"["+m.ID+"] received", zap.String("task", m.Task), zap.String("task_id", m.ID), zap.String("queue", d.Queue))
+	}
+	l.meet(e, l.consumer.Receive(l.now, m, d.Deaths))
+}
+
+// meet acts on a fate.
+func (l *loop) meet(e *entry, fate consumer.Fate) {
+	switch f := fate.(type) {
+	case consumer.Run:
+		e.Data.run = f
+		l.reserve(e)
+	case consumer.Wait:
+		e.Data.run = f.Run
+		if err := l.book.Schedule(e, f.Until); err != nil {
+			l.bug("cannot schedule a delivery", err)
+		}
+	default:
+		l.turnAway(e, fate)
+	}
+}
+
+func (l *loop) reserve(e *entry) {
+	if err := l.book.Reserve(e); err != nil {
+		l.bug("cannot reserve a delivery", err)
+	}
+}
+
+// due reserves what has waited long enough.
+func (l *loop) due() {
+	for _, e := range l.book.Due(l.now) {
+		l.reserve(e)
+	}
+}
+
+func (l *loop) brokerSaid(ev broker.Event) {
+	switch e := ev.(type) {
+	case broker.Connected:
+		l.onConnected(e)
+	case broker.Disconnected:
+		l.onDisconnected(e)
+	case broker.Ready:
+		l.exhausted = false
+	case broker.Gone:
+		for _, tag := range e.Tags {
+			if held := l.book.ByTag(tag); held != nil {
+				l.lose(held)
+			}
+		}
+	case broker.Orphaned:
+		l.orphaned(e)
+	case broker.PeerRestored:
+		l.log.Warn("restored what a dead peer held", zap.String("peer", e.Peer), zap.Int("deliveries", e.Count))
+		l.metrics.Restored(e.Count)
+		l.counts.Restored += int64(e.Count)
+		l.exhausted = false
+	}
+}
+
+func (l *loop) onConnected(e broker.Connected) {
+	l.connected, l.exhausted = true, false
+	l.brokerState.Connected, l.brokerState.Server, l.brokerState.Since, l.brokerState.Error = true, e.Server, l.now, ""
+	l.metrics.BrokerConnected(true)
+	l.log.Info("Connected to "+e.Server, zap.String("server", e.Server))
+}
+
+func (l *loop) onDisconnected(e broker.Disconnected) {
+	if l.brokerState.Connected {
+		l.metrics.BrokerReconnect()
+	}
+	l.connected = false
+	l.brokerState.Connected, l.brokerState.Since, l.brokerState.Error = false, l.now, e.Err.Error()
+	l.metrics.BrokerConnected(false)
+	l.log.Error("consumer: Cannot connect to "+e.Server+": "+e.Err.Error()+".",
+		zap.Duration("retry", e.Retry), zap.Int("attempt", e.Attempt), zap.Int("limit", e.Limit))
+}
+
+// orphaned: tasks that a dead peer had begun and that nobody may run again are
+// ours to record as failed.
+func (l *loop) orphaned(ev broker.Orphaned) {
+	l.log.Warn("a dead peer had begun tasks that may not run again; recording them as failed",
+		zap.String("peer", ev.Peer), zap.Int("tasks", len(ev.Deliveries)))
+	for _, d := range ev.Deliveries {
+		e, err := l.book.Take(d)
+		if err != nil {
+			l.bug("cannot enter an orphan", err)
+			continue
+		}
+		e.Data.kind = l.kindOf(d.Message.Task)
+		e.Early = true
+		l.counts.Lost++
+		l.report(e, ask{op: opFail, message: "Worker " + ev.Peer + " was lost while it ran this task.", then: broker.Ack})
+	}
+}
+
+// retryAt is when a refused call is tried again.
+func (l *loop) retryAt() time.Time { return l.again }

@@ -1,0 +1,92 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"crisper/supervisor/agent"
+	"crisper/supervisor/native"
+	"crisper/supervisor/pool"
+)
+
+// resolve lays the command line over what the app says, as Celery does.
+func resolve(cfg Config, info agent.Info) (native.Config, error) {
+	w := worker{info}
+	slots := firstOf(cfg.Concurrency, w.number("concurrency"))
+	if cfg.AutoscaleMax > 0 {
+		slots = cfg.AutoscaleMin
+	}
+	p := cfg.Pool
+	p.Slots = max(slots, 1)
+	p.MaxTasks = firstOf(p.MaxTasks, w.number("max_tasks_per_child"))
+	if p.MaxMemory == 0 {
+		p.MaxMemory = int64(w.number("max_memory_per_child")) << 10 // Celery: KiB
+	}
+	out := native.Config{
+		Pool: p, AutoscaleMax: cfg.AutoscaleMax, AutoscaleMin: cfg.AutoscaleMin, Keepalive: 30 * time.Second,
+		PrefetchMultiplier: cfg.PrefetchMultiplier, DisablePrefetch: cfg.DisablePrefetch || w.conf("worker_disable_prefetch"),
+		SoftLimit: firstLimit(cfg.SoftTimeLimit, w.seconds("soft_time_limit")), HardLimit: firstLimit(cfg.TimeLimit, w.seconds("time_limit")),
+		PoisonLimit: cfg.PoisonLimit, Grace: cfg.Grace, GraceMargin: cfg.GraceMargin, OnCutoff: cfg.OnCutoff,
+		OOMScoreAdj: cfg.OOMScoreAdj, Depth: cfg.Depth, StuckAfter: cfg.StuckAfter,
+		WatchMemory: p.MaxMemory > 0 || p.MemoryKill > 0,
+	}
+	if out.PrefetchMultiplier < 0 {
+		out.PrefetchMultiplier = w.number("prefetch_multiplier")
+	}
+	return out, problems(out)
+}
+
+func problems(c native.Config) error {
+	var all []error
+	if c.Grace > 0 && c.GraceMargin >= c.Grace {
+		all = append(all, fmt.Errorf("cannot keep a margin of %s within a grace of %s", c.GraceMargin, c.Grace))
+	}
+	if c.OnCutoff != "fail" && c.OnCutoff != "requeue" {
+		all = append(all, fmt.Errorf("cannot understand --on-cutoff=%s: say fail or requeue", c.OnCutoff))
+	}
+	if c.AutoscaleMax > 0 && c.AutoscaleMin > c.AutoscaleMax {
+		all = append(all, fmt.Errorf("cannot autoscale between %d and %d: the first number is the maximum", c.AutoscaleMax, c.AutoscaleMin))
+	}
+	_, err := pool.New(c.Pool, func() float64 { return 0 })
+	return errors.Join(append(all, err)...)
+}
+
+// worker reads the values that Celery's WorkController resolved.
+type worker struct{ info agent.Info }
+
+func (w worker) number(name string) int {
+	var f float64
+	if json.Unmarshal(w.info.Worker[name], &f) != nil {
+		return 0
+	}
+	return int(f)
+}
+
+func (w worker) seconds(name string) time.Duration {
+	var f float64
+	if json.Unmarshal(w.info.Worker[name], &f) != nil {
+		return 0
+	}
+	return time.Duration(f * float64(time.Second))
+}
+
+func (w worker) conf(name string) bool {
+	var b bool
+	return json.Unmarshal(w.info.Conf[name], &b) == nil && b
+}
+
+func firstOf(a, b int) int {
+	if a != 0 {
+		return a
+	}
+	return b
+}
+
+func firstLimit(a, b time.Duration) time.Duration {
+	if a != 0 {
+		return a
+	}
+	return b
+}

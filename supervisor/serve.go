@@ -1,0 +1,59 @@
+package supervisor
+
+import (
+	"context"
+	"net"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"crisper/supervisor/ops"
+)
+
+// serve starts the probes and the admin socket; they answer from the first
+// moment, so that a startup probe sees us loading.
+func (s *shell) serve(ctx context.Context, gatherer prometheus.Gatherer) {
+	if s.cfg.HTTP != "" {
+		server := ops.NewServer(ops.Options{Health: s.health, State: s.state, Gatherer: gatherer, StuckAfter: s.cfg.StuckAfter,
+			Listening: func(addr net.Addr) { s.log.Info("serving probes, metrics and state", zap.Stringer("address", addr)) }})
+		go func() {
+			if err := server.Run(ctx, s.cfg.HTTP); err != nil {
+				s.log.Error("cannot serve probes and metrics", zap.String("address", s.cfg.HTTP), zap.Error(err))
+			}
+		}()
+	}
+	if s.cfg.Socket != "" {
+		admin := ops.NewAdmin(ops.AdminOptions{State: s.state, Drain: s.drain, Reload: s.reload})
+		go func() {
+			if err := admin.Run(ctx, s.cfg.Socket); err != nil {
+				s.log.Error("cannot serve the admin socket", zap.String("path", s.cfg.Socket), zap.Error(err))
+			}
+		}()
+	}
+}
+
+func (s *shell) health() ops.Health {
+	if rt := s.runtime.Load(); rt != nil {
+		return rt.Health()
+	}
+	return ops.Health{}
+}
+
+func (s *shell) state(ctx context.Context) (ops.State, error) {
+	if rt := s.runtime.Load(); rt != nil {
+		return rt.State(ctx)
+	}
+	return ops.State{Phase: "starting", Version: s.deps.Version}, nil
+}
+
+func (s *shell) drain() {
+	if rt := s.runtime.Load(); rt != nil {
+		rt.Drain()
+	}
+}
+
+func (s *shell) reload() {
+	if rt := s.runtime.Load(); rt != nil {
+		rt.Reload()
+	}
+}
