@@ -1,0 +1,99 @@
+package wire
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Packets: the kernel keeps frames apart and hands each to exactly one reader.
+
+func socketPair() (ours, theirs int, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, 0, err
+	}
+	// Only ours: whether a description blocks is shared with the child, which
+	// wants to wait in its read.
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		unix.Close(fds[0])
+		unix.Close(fds[1])
+		return 0, 0, err
+	}
+	for _, fd := range fds {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
+	}
+	return fds[0], fds[1], nil
+}
+
+func sendPacket(fd int, frame []byte) error {
+	for {
+		_, err := unix.Write(fd, frame)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// recvPacket reads one packet, io.EOF at the end.
+func recvPacket(fd int, buf []byte) (int, error) {
+	for {
+		n, _, err := unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return 0, err
+		case n > len(buf):
+			return 0, fmt.Errorf("a packet of %d bytes is above the limit of %d", n, len(buf))
+		case n == 0 && hungUp(fd):
+			return 0, io.EOF
+		case n == 0:
+			return 0, fmt.Errorf("an empty packet")
+		default:
+			return n, nil
+		}
+	}
+}
+
+// hungUp tells the end of a socket from an empty packet: both read as 0 bytes.
+func hungUp(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+	_, err := unix.Poll(fds, 0)
+	return err != nil || fds[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
+}
+
+// whole: every packet holds whole frames.
+func (c *Conn) whole(batch []byte, _ int) []byte { return batch }
+
+// reclaimed holds buffers for Reclaim; a packet must be read in one piece.
+var reclaimed = sync.Pool{New: func() any { return new([maxPacket]byte) }}
+
+// Reclaim takes back what we sent and the child has not read. The kernel decides
+// each race: a frame is returned here or read by the child, never both.
+func (c *Conn) Reclaim() ([]Frame, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.theirs < 0 {
+		return nil, fmt.Errorf("cannot take frames back: %w", os.ErrClosed)
+	}
+	buf := reclaimed.Get().(*[maxPacket]byte)
+	defer reclaimed.Put(buf)
+	var frames []Frame
+	for {
+		n, err := recvPacket(c.theirs, buf[:])
+		if err == unix.EAGAIN || err == io.EOF {
+			return frames, nil
+		}
+		if err != nil {
+			return frames, fmt.Errorf("cannot take frames back: %w", err)
+		}
+		f, _, err := Parse(append([]byte(nil), buf[:n]...))
+		if err != nil {
+			return frames, fmt.Errorf("cannot take frames back: %w", err)
+		}
+		frames = append(frames, f)
+	}
+}
