@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"crisper/cmd/crisper/internal/logs"
+	"crisper/cmd/crisper/internal/options"
+	"crisper/supervisor"
+)
+
+func (p *program) workerCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "worker -A APP [OPTIONS] [NAME=VALUE ...]", DisableFlagsInUseLine: true,
+		Short: "Run a Celery app's tasks; the drop-in for `celery worker`.",
+		Long: `Runs a Celery app's tasks: the drop-in for ` + "`celery worker`" + `, with the same options.
+
+  crisper worker -A proj -Q default,emails -c 8
+  crisper worker -A proj --autoscale=10,2 --max-tasks-per-child=1000
+  CRISPER_GRACE=30 crisper worker -A proj        # in a pod: the same as terminationGracePeriodSeconds
+
+TERM or INT once: take nothing more, leave when the last task ends (or the grace does). Twice: hurry. QUIT: leave now.
+HUP: load the app again without cutting a task. USR1: dump the state. The exit code says why it left.`,
+		Annotations: map[string]string{rowsOf: "worker"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			settings, plan, err := p.plan(cmd, args)
+			if err == nil {
+				err = requireApp(settings, p.getenv)
+			}
+			if err != nil {
+				return err
+			}
+			return p.work(cmd.Context(), plan)
+		},
+	}
+	addWorkerFlags(cmd)
+	return cmd
+}
+
+func addWorkerFlags(cmd *cobra.Command) {
+	options.Add(cmd.Flags(), append(options.Worker(), options.Own()...))
+}
+
+// plan reads everything that a worker was told, and reports all problems at once.
+func (p *program) plan(cmd *cobra.Command, args []string, prefer ...preference) (options.Settings, options.Plan, error) {
+	settings, problems := options.Resolve(cmd.Flags(), options.All(), p.getenv)
+	for _, want := range prefer {
+		settings.Prefer(want.name, want.text, want.why)
+	}
+	words, dashed := splitAtDash(cmd, args)
+	plan, err := options.Make(settings, words, dashed, world(p.getenv))
+	if err = errors.Join(append(problems, err)...); err != nil {
+		return settings, plan, exitError{supervisor.ExitUsage, err}
+	}
+	return settings, plan, nil
+}
+
+// preference is a default that a command has instead of the table's.
+type preference struct{ name, text, why string }
+
+func splitAtDash(cmd *cobra.Command, args []string) (before, after []string) {
+	if at := cmd.ArgsLenAtDash(); at >= 0 {
+		return args[:at], args[at:]
+	}
+	return args, nil
+}
+
+// requireApp: Celery falls back to a default app, configured by celeryconfig.py
+// or by the environment; without any of these it would be an empty worker that
+// waits for ever at a broker nobody named.
+func requireApp(settings options.Settings, getenv func(string) string) error {
+	if settings["app"].Text != "" || settings["config"].Text != "" || settings["loader"].Text != "" ||
+		getenv("CELERY_CONFIG_MODULE") != "" || getenv("CELERY_LOADER") != "" {
+		return nil
+	}
+	if exists(join(settings["workdir"].Text, "celeryconfig.py")) {
+		return nil
+	}
+	return usageError("no app is named: give -A/--app, or set CELERY_APP")
+}
+
+// work runs a worker in this process until it ends.
+func (p *program) work(ctx context.Context, plan options.Plan) error {
+	release, err := prepare(plan)
+	if err != nil {
+		return err
+	}
+	defer release()
+	log, closeLog, err := p.logger(plan)
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	p.greet(plan)
+	for _, warning := range plan.Warnings {
+		log.Warn(warning)
+	}
+	signals, stop := listenSignals()
+	defer stop()
+
+	exit, err := p.runWorker(ctx, plan.Config, supervisor.Deps{
+		Log: log, Stderr: p.stderr, Signals: signals, OpenBroker: p.openBroker, Version: version(),
+	})
+	if err != nil {
+		// DPanic is our CRITICAL; it does not panic outside zap's development mode.
+		log.DPanic("worker ends", zap.String("error", options.Redact(err.Error())), zap.Int("exit_code", exit))
+	}
+	p.exit = exit
+	return nil
+}
+
+// greet says on a terminal what starts; logs begin at WARNING by default, and an
+// empty screen is a riddle.
+func (p *program) greet(plan options.Plan) {
+	if plan.Log.Quiet || !isTerminal(p.stdout) {
+		return
+	}
+	http := plan.Config.HTTP
+	if http == "" {
+		http = "off"
+	}
+	fmt.Fprintf(p.stdout, "crisper %s: worker for %s, http %s, pid %d\n", version(), plan.Config.Agent.App, http, os.Getpid())
+}
+
+func (p *program) logger(plan options.Plan) (*zap.Logger, func(), error) {
+	opts := logs.Options{Format: plan.Log.Format, Level: plan.Log.Level}
+	if plan.Log.File != "" {
+		file, err := logs.OpenFile(expandNode(plan.Log.File, plan.Config.Agent.Hostname))
+		if err != nil {
+			return nil, nil, err
+		}
+		return logs.New(file, opts), func() { _ = file.Close() }, nil
+	}
+	opts.Terminal = isTerminal(p.stderr)
+	opts.Color = opts.Terminal && !plan.Log.NoColor
+	return logs.New(p.stderr, opts), func() {}, nil
+}
