@@ -1,0 +1,43 @@
+package process
+
+import (
+	"fmt"
+	"syscall"
+
+	"crisper/supervisor/reaper"
+)
+
+// nearLimit is the part of the limit above which "out of memory" is believable
+// although no kill was counted: before is up to a measuring interval old.
+const nearLimit = 0.9
+
+// Explain says how a process ended and, for a SIGKILL that we did not send, how
+// believable it is that memory was the reason. before and after are the memory of
+// the cgroup last seen before the death and first seen after it; both zero: not
+// known.
+func Explain(st reaper.Status, before, after Memory) string {
+	if st.Signal != syscall.SIGKILL || before == after && after == (Memory{}) {
+		return st.String()
+	}
+	used := max(before.Current, after.Current) // the kill has freed some already
+	kills := after.OOMKills - before.OOMKills
+	near := after.Limit > 0 && float64(used) >= nearLimit*float64(after.Limit)
+	numbers := "cgroup " + usedText(used, after.Limit)
+	switch {
+	case kills > 0:
+		return fmt.Sprintf("%s, probably the kernel's OOM killer: %s, oom_kill count rose by %d", st, numbers, kills)
+	case near:
+		return fmt.Sprintf("%s, perhaps for want of memory: %s, but oom_kill count did not rise", st, numbers)
+	default:
+		return fmt.Sprintf("%s, not for want of memory: %s, oom_kill count did not rise", st, numbers)
+	}
+}
+
+// usedText is "511 of 512 MiB used". Both numbers are rounded down, so that a
+// full cgroup never seems to use more than it may.
+func usedText(used, limit int64) string {
+	if limit == 0 {
+		return fmt.Sprintf("%d MiB used, no limit", used>>20)
+	}
+	return fmt.Sprintf("%d of %d MiB used", used>>20, limit>>20)
+}
