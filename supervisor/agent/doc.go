@@ -1,0 +1,34 @@
+// Package agent carries the Python files that run inside the children
+// (go:embed), unpacks them, and speaks with the zygote.
+//
+// # What it is
+//
+// The zygote is a Python process that has imported the app once, frozen its
+// garbage collector, and from then on only forks: executors, which run tasks,
+// and the steward, which does what Celery's parent process does and only Python
+// can. All three are the files under py/crisper_agent; docs/explanation/
+// fork-safety.md says what a child undoes and redoes after the fork.
+//
+//	Launch ──> zygote ──fork──> (intermediate, leaves at once) ──fork──> child
+//	   │          │                                                        │
+//	   │          └── control socket: Options, Fork / Loaded, Forked       │
+//	   └── adopts the child (PID 1 or subreaper) ── child's socket, page ──┘
+//
+// # Authority
+//
+// The zygote is right about the app (Info); the kernel is right about who lives.
+// Children are forked twice so that they belong to the supervisor: it collects
+// their exit statuses, and a zygote's death does not touch them. They ask the
+// kernel to kill them when the supervisor dies.
+//
+// # Failure
+//
+// An app that does not load is loud: its traceback goes to stderr, FailedEvent
+// has the error in one line, and the exit status is 4. A fork that fails is
+// answered by ForkFailedEvent. A frame that makes no sense ends the zygote.
+//
+// # What it does not do
+//
+// It decides nothing about children (package pool) and does not read what they
+// say (packages wire and native).
+package agent

@@ -1,0 +1,15 @@
+"""The part of Crisper that runs inside Python: zygote, executors and steward.
+
+Standard library and the app's own Celery only; Python 3.9 and later.
+
+    zygote.py      the process that has imported the app and only forks
+    preload.py     load the app and bring up Celery's own Worker object
+    describe.py    what the loaded app says about itself (agent.Info)
+    after_fork.py  what a fresh child must undo or redo
+    executor.py    take a task, run it, report; one at a time
+    soft_limit.py  raise SoftTimeLimitExceeded in the right task's body only
+    hooks.py       what the executor asks of Celery
+    steward.py     the failure paths of lost tasks, and parent-side signals
+    wire.py        frames; supervisor/wire/doc.go is their definition
+    guard.py       things that may fail without harming a task
+"""

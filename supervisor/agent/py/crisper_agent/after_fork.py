@@ -1,0 +1,126 @@
+"""What a fresh child must undo or redo, in the order of Celery's prefork pool.
+
+Celery: billiard/process.py (_bootstrap), concurrency/prefork.py
+(process_initializer), billiard/pool.py (Worker.after_fork), 5.3 to 5.7.
+docs/explanation/fork-safety.md says why each step is there.
+"""
+import ctypes
+import fcntl
+import mmap
+import os
+import resource
+import signal
+import socket
+import sys
+
+from . import guard, wire
+
+PR_SET_PDEATHSIG = 1
+#: Our descriptors sit up here, so that a task that closed everything and opens
+#: its own files does not get our socket's number for one of them.
+HIGH_FD = 300
+
+
+def take_socket(fd):
+    """The child's end of its socket pair, out of the way."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, min(HIGH_FD, max(3, soft // 2)))
+    os.close(fd)
+    sock = socket.socket(fileno=high)
+    sock.setblocking(True)
+    return sock
+
+
+def take_page(fd):
+    """The shared page as 64-bit words: [0] is ours, [1] the supervisor's."""
+    page = mmap.mmap(fd, wire.PAGE_SIZE, mmap.MAP_SHARED)
+    os.close(fd)
+    return memoryview(page).cast('Q')
+
+
+def forget_parent(name, index):
+    """Make billiard and multiprocessing believe that this is a pool child."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    from billiard import process, util
+    _become(process, name, index)
+    _run_after_forkers(util)
+    if 'multiprocessing.util' in sys.modules:
+        _run_after_forkers(sys.modules['multiprocessing.util'])
+
+
+def _become(process, name, index):
+    from billiard.context import ForkProcess
+    this = ForkProcess(name=name)
+    this.daemon = True  # as in the pool: a task may not start billiard processes
+    this.index = index - 1  # %i and %I in log file names
+    this._parent_pid = os.getppid()
+    process._set_current_process(this)
+    process._children.clear()
+
+
+def _run_after_forkers(util):
+    # Finalizers belong to the parent. The hooks reset kombu's pools, the app's
+    # connections and its backend (app._after_fork, signal on_after_fork).
+    util._finalizer_registry.clear()
+    util._run_after_forkers()
+
+
+def reset_signals():
+    """Before user code runs: nothing of the zygote's is left, ^C is not for us."""
+    for name in ('SIGTERM', 'SIGHUP', 'SIGTTIN', 'SIGTTOU'):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    # Until the real handler is there, a soft limit must not kill us.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from billiard import common
+    common._should_have_exited[0] = False
+    if common.REMAP_SIGTERM:
+        signal.signal(common.TERM_SIGNAL, signal.SIG_IGN)
+
+
+def catch_exit_signals():
+    """TERM and its kind unwind the task: finally blocks and shutdown handlers run."""
+    from billiard.common import reset_signals as unwind
+    unwind()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def die_with(supervisor, middle):
+    """Have the kernel kill us when the supervisor dies.
+
+    The intermediate parent must be gone first: its exit would count as the death.
+    """
+    if not sys.platform.startswith('linux'):
+        return
+    while os.getppid() == middle:
+        os.sched_yield()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != supervisor:
+        os._exit(EXIT_ORPHANED)
+
+
+@guard.never_raise
+def be_killed_first(score):
+    if score > 0:
+        with open('/proc/self/oom_score_adj', 'w') as file:
+            file.write(str(score))
+
+
+@guard.never_raise
+def set_title(text):
+    if 'setproctitle' in sys.modules:
+        sys.modules['setproctitle'].setproctitle(text)
+
+
+@guard.never_raise
+def flush_std():
+    """os._exit does not, and a task's last prints are somebody's evidence."""
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            stream.flush()
+
+
+#: Exit statuses that are ours; docs/explanation/fork-safety.md lists them.
+EXIT_CHANNEL, EXIT_ORPHANED, EXIT_PROTOCOL = 113, 114, 115

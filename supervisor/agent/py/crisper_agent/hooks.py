@@ -1,0 +1,132 @@
+"""What an executor asks of Celery: be initialised as a pool child, and run a task."""
+import functools
+import os
+
+from celery import signals
+from celery.app import trace
+from celery.exceptions import Ignore, NotRegistered, Reject, Retry, SoftTimeLimitExceeded
+from kombu.compression import decompress
+from kombu.exceptions import ContentDisallowed, DecodeError
+from kombu.serialization import loads, registry
+from kombu.utils import json as kombu_json
+from kombu.utils.encoding import safe_repr, safe_str
+
+from . import wire
+
+try:
+    from billiard.einfo import ExceptionWithTraceback
+except ImportError:  # billiard before 4.1
+    class ExceptionWithTraceback(Exception):
+        pass
+
+TRACE_GLOBALS = trace.__dict__
+SOFT_LIMIT_ERROR = SoftTimeLimitExceeded
+
+
+def initialise_process(app, hostname):
+    """celery.concurrency.prefork.process_initializer, from where after_fork ends."""
+    from celery import _state
+    _state._set_task_join_will_block(True)
+    app.loader.init_worker()
+    app.loader.init_worker_process()
+    set_up_log_again(app, hostname)
+    app.set_current()
+    _state.set_default_app(app)
+    app.finalize()
+    trace._tasks = app._tasks
+    reset_tracers(app, hostname)
+    from celery.worker import state
+    state.reset_state()
+    from celery.concurrency import prefork
+    if hasattr(prefork, '_process_hostname'):
+        prefork._process_hostname = hostname
+    signals.worker_process_init.send(sender=signal_sender(hostname))
+
+
+def set_up_log_again(app, hostname):
+    logfile = os.environ.get('CELERY_LOG_FILE') or None
+    if logfile and '%i' in logfile.lower():
+        app.log.already_setup = False  # one file per process
+    app.log.setup(int(os.environ.get('CELERY_LOG_LEVEL', 0) or 0), logfile,
+                  bool(os.environ.get('CELERY_LOG_REDIRECT', False)),
+                  str(os.environ.get('CELERY_LOG_REDIRECT_LEVEL')), hostname=hostname)
+
+
+def reset_tracers(app, hostname):
+    """Tracers must be this process's own (they hold its pid), but most children never
+    run most tasks: each is built when its task comes for the first time."""
+    for name, task in app.tasks.items():
+        task.__trace__ = functools.partial(first_trace, app, hostname, name, task)
+
+
+def first_trace(app, hostname, name, task, *args):
+    # By attribute: integrations replace build_tracer.
+    tracer = trace.build_tracer(name, task, app.loader, hostname, app=app)
+    task.__trace__ = tracer
+    return tracer(*args)
+
+
+def signal_sender(hostname):
+    """Celery: the sender of worker_process_init and _shutdown is None before 5.7."""
+    from celery.concurrency import prefork
+    return hostname if hasattr(prefork, '_process_hostname') else None
+
+
+def shut_down_process(hostname, pid, status):
+    signals.worker_process_shutdown.send(sender=signal_sender(hostname), pid=pid, exitcode=status)
+
+
+def body_decoder():
+    """kombu's loads with the worker's accepted content; JSON without making a decoder
+    object for each body, as long as kombu's own JSON is what is registered."""
+    _, accept, _ = trace._localized
+    scan = None
+    if registry._decoders.get('application/json') is kombu_json.loads and 'application/json' in accept:
+        from json import JSONDecoder
+        scan = JSONDecoder(object_hook=kombu_json.object_hook).decode
+
+    def decode(body, content_type, encoding):
+        if scan is not None and content_type == 'application/json' and body:
+            try:
+                return scan(body.decode())
+            except MemoryError:
+                raise
+            except Exception:
+                pass  # kombu says what is wrong with it
+        return loads(body, content_type, encoding, accept=accept)
+
+    return decode
+
+
+def outcome_of(info):
+    """Outcome, exception and traceback of what the tracer returned as not successful."""
+    exc = bare(info.exception)
+    if isinstance(exc, Retry):
+        return wire.RETRY, safe_repr(exc.exc), safe_str(info.traceback)
+    if isinstance(exc, Reject):
+        return rejected(exc), safe_repr(exc), safe_str(info.traceback)
+    if isinstance(exc, Ignore):
+        return wire.IGNORED, '', ''
+    return wire.FAILURE, safe_repr(trace.get_pickled_exception(exc)), safe_str(info.traceback)
+
+
+def bare(exc):
+    return exc.exc if isinstance(exc, ExceptionWithTraceback) else exc
+
+
+def rejected(exc):
+    return wire.REJECTED_AGAIN if exc.requeue else wire.REJECTED
+
+
+def undecoded(exc):
+    """Celery: DecodeError is acknowledged, everything else about a body rejected
+    (worker/consumer/consumer.py, on_decode_error and on_invalid_task)."""
+    if isinstance(exc, DecodeError) and not isinstance(exc, ContentDisallowed):
+        return wire.UNDECODABLE
+    return wire.INVALID
+
+
+def store_escaped(app, request, exc):
+    """An exception that the tracer did not store, such as a name it does not know."""
+    from celery.app.task import Context
+    app.backend.mark_as_failure(request['id'], exc, request=Context(request), call_errbacks=False)

@@ -1,0 +1,314 @@
+"""What only Celery's parent process does and only Python can: record tasks that no
+child can record any more, and fire the worker's own signals.
+
+For each question a Request of Celery's own is built from the task's message, with
+callbacks that note what Celery decided instead of talking to a broker. So each
+Celery version behaves as itself. One question at a time; an error (the backend is
+down) is answered as such, and the supervisor asks again.
+"""
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+
+from billiard.einfo import ExceptionInfo
+from celery import exceptions, signals
+from celery.utils.imports import symbol_by_name
+from celery.worker.consumer.consumer import Consumer
+from celery.worker.request import create_request_cls
+from kombu.message import Message
+from kombu.utils.encoding import safe_repr
+
+from . import after_fork, describe, guard, wire
+from .executor import receiver
+
+#: Go puts these into the request beside the message's headers (wire/doc.go).
+NOT_HEADERS = ('properties', 'reply_to', 'correlation_id', 'hostname', 'delivery_info')
+logger = logging.getLogger('celery.worker.request')
+
+
+class Record:
+    """What Celery decided about one task: the last verb, and the events in order."""
+
+    enabled = True  # as an event dispatcher
+
+    def __init__(self):
+        self.verb, self.events = '', []
+
+    def send(self, type, **fields):
+        self.events.append({'type': type, **fields})
+
+    def ack(self, *args):
+        self.verb = self.verb or 'ack'
+
+    def reject(self, logger=None, errors=None, requeue=False):
+        self.verb = self.verb or ('requeue' if requeue else 'reject')
+
+    def answer(self):
+        return {'verb': self.verb, 'events': describe.jsonable(self.events)}
+
+
+class RecordedMessage(Message):
+    """A message whose settlement is noted; the supervisor holds the real one."""
+
+    record = None
+
+    def ack_log_error(self, *args, **kwargs):
+        self.record.ack()
+
+    def reject_log_error(self, logger, errors, requeue=False):
+        self.record.reject(requeue=requeue)
+
+    ack = reject = requeue = lambda self, *args, **kwargs: None
+
+
+class StandIn:
+    """An object with the attributes that Celery's methods and signal handlers use."""
+
+    def __init__(self, **attributes):
+        self.__dict__.update(attributes)
+
+
+class Steward:
+    def __init__(self, loaded, request, sock):
+        self.app, self.worker, self.request, self.sock = loaded.app, loaded.worker, request, sock
+        self.pool = StandIn(apply_async=lambda *args, **kwargs: None)
+        self.consumer = StandIn(
+            app=self.app, hostname=self.worker.hostname, controller=self.worker, pool=self.pool,
+            connection_errors=(), event_dispatcher=None, timer=None, task_buckets={},
+            initial_prefetch_count=0)
+        self.worker.consumer, self.worker.pool = self.consumer, self.pool
+
+    def run(self):
+        """Until told to leave, or the supervisor is gone. Never returns."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self.app.set_current()
+        self.app.set_default()
+        self.sock.send(wire.pack_json(wire.HELLO, 0, {'child': self.request['child'], 'pid': os.getpid()}))
+        try:
+            self.loop()
+        except OSError as exc:
+            guard.say(f'the steward cannot speak to the supervisor: {exc!r}')
+        after_fork.flush_std()
+        os._exit(0)
+
+    def loop(self):
+        buffer = bytearray(256 << 10)
+        receive = receiver(self.sock, buffer)
+        while True:
+            size = receive(0)
+            if not size:
+                return
+            length, kind, seq = wire.HEADER.unpack_from(buffer)
+            view, start, end = memoryview(buffer), wire.HEADER.size, size
+            if kind == wire.LARGE:
+                kind, view = wire.large_payload(view, start, end)
+                start, end = 0, len(view)
+            if kind == wire.EXIT:
+                return
+            if kind != wire.REQUEST or (length + 4 != size):
+                guard.say(f'the supervisor sent the steward a frame of kind {kind}')
+                os._exit(after_fork.EXIT_PROTOCOL)
+            self.sock.send(wire.pack(wire.ANSWER, seq, self.answer(view, start, end)))
+
+    def answer(self, view, start, end):
+        """The Answer, bounded so that it fits into one packet."""
+        try:
+            (length,) = wire.U32.unpack_from(view, start)
+            spec = json.loads(str(view[start + 4:start + 4 + length], 'utf-8'))
+            payload = (view, start + 4 + length, end) if start + 4 + length < end else None
+            record = Record()
+            getattr(self, 'do_' + spec['op'])(spec, payload, record)
+            text = json.dumps(record.answer()).encode()
+            return text if len(text) < wire.MAX_TRACEBACK else json.dumps({'verb': record.verb}).encode()
+        except Exception as exc:
+            traceback.print_exc(file=sys.__stderr__)
+            return json.dumps({'error': f'{type(exc).__name__}: {exc}'[:4096]}).encode()
+
+    # The operations of supervisor/agent/info.go.
+
+    def do_failure(self, spec, payload, record):
+        """The child died, with the task: Celery's matrix decides, and records."""
+        task = self.task(payload, record)
+        if task.request is None:
+            return self.do_fail(spec, payload, record)
+        info = raised(exception(spec))
+        task.request.on_failure(info)
+        say_what_failed(record, info)
+
+    def do_timeout(self, spec, payload, record):
+        """The hard time limit, recorded once. Celery calls on_failure and then on_timeout,
+        and since 5.7 both run the failure hooks (see fork-safety.md)."""
+        task = self.task(payload, record)
+        limit = spec.get('limit') or 0
+        if task.request is None:
+            return self.do_fail({'exc': {'type': 'TimeLimitExceeded', 'message': limit}}, payload, record)
+        if 'task_failure' in type(task.request).on_timeout.__code__.co_names:
+            task.request.on_timeout(False, limit)
+        else:
+            logger.error('Hard time limit (%ss) exceeded for %s[%s]', limit, task.name, task.id)
+            task.request.on_failure(raised(exceptions.TimeLimitExceeded(limit)))
+        say_what_failed(record, raised(exceptions.TimeLimitExceeded(limit)))
+
+    def do_revoked(self, spec, payload, record):
+        task = self.task(payload, record)
+        reason = spec.get('reason', 'revoked')
+        if task.request is None:
+            return self.reject_invalid(task, record)
+        task.request._announce_revoked(
+            reason, reason == 'terminated', spec.get('signum'), reason == 'expired')
+        record.ack()
+
+    def do_unknown(self, spec, payload, record):
+        task = self.task(payload, record)
+        self.consumer.event_dispatcher = record
+        try:
+            Consumer.on_unknown_task(self.consumer, None, task.message, KeyError(task.name))
+        finally:
+            self.consumer.event_dispatcher = None
+
+    def do_reject(self, spec, payload, record):
+        """The task raised Reject; Celery 5.7 records a failure unless it is requeued."""
+        task = self.task(payload, record)
+        requeue = bool(spec.get('requeue'))
+        if task.request is None:
+            return record.reject(requeue=requeue)
+        info = raised(exceptions.Reject((spec.get('exc') or {}).get('message'), requeue=requeue))
+        task.request.on_failure(info, return_ok=True)
+        say_what_failed(record, info)
+
+    def do_fail(self, spec, payload, record):
+        """Record a failure whatever the acknowledgement mode: cut off, parked."""
+        task = self.task(payload, record)
+        info = raised(exception(spec))
+        exc = bare(info.exception)
+        context = task.request._context if task.request else task.bare_context()
+        store = task.request.store_errors if task.request else True
+        self.app.backend.mark_as_failure(task.id, exc, request=context, store_result=store)
+        if task.request:
+            self.fire_failure(task.request, exc, info)
+        record.send('task-failed', uuid=task.id, exception=safe_repr(exc), traceback=info.traceback)
+        record.ack()
+
+    def fire_failure(self, request, exc, info):
+        request.task.request_stack.push(request._context)
+        try:
+            signals.task_failure.send(
+                sender=request.task, task_id=request.id, exception=exc, args=request.args,
+                kwargs=request.kwargs, traceback=info.traceback, einfo=info)
+        finally:
+            request.task.request_stack.pop()
+
+    def do_invalid(self, spec, payload, record):
+        """A message that is no valid task. Celery 5.7 also records a failure for an ETA
+        that is a date but no point in time (worker/strategy.py)."""
+        task = self.task(payload, record)
+        if task.request is None or not spec.get('eta'):
+            return self.reject_invalid(task, record, spec)
+        if hasattr(task.request, '_eta_timer_entry'):  # new in the same version
+            exc = OverflowError((spec.get('exc') or {}).get('message', 'ETA out of range'))
+            self.app.backend.mark_as_failure(task.id, exc, request=task.request._context,
+                                             store_result=task.request.store_errors)
+        task.request.reject(requeue=False)
+
+    def reject_invalid(self, task, record, spec=None):
+        exc = task.problem or exceptions.InvalidTaskError(((spec or {}).get('exc') or {}).get('message', ''))
+        Consumer.on_invalid_task(self.consumer, None, task.message, exc)
+        record.reject()
+
+    def do_signal(self, spec, payload, record):
+        """Fire a signal that Celery's parent would; the stand-ins have .app and .hostname."""
+        name = spec['name']
+        if name in ('worker_ready', 'heartbeat_sent'):
+            fields = {'sender': self.consumer}
+        elif name in ('worker_shutdown', 'worker_init'):
+            fields = {'sender': self.worker}
+        elif name == 'worker_shutting_down':
+            fields = {'sender': self.worker.hostname, 'sig': spec.get('sig', 'SIGTERM'),
+                      'how': spec.get('how', 'Warm'), 'exitcode': spec.get('exitcode', 0)}
+        elif name == 'task_received':
+            fields = {'sender': self.consumer, 'request': self.task(payload, record).request}
+        elif name == 'task_rejected':
+            fields = {'sender': self.consumer, 'exc': None,
+                      'message': self.task(payload, record).message if payload else None}
+        else:
+            raise ValueError(f'no such signal here: {name}')
+        getattr(signals, name).send(**fields)
+
+    def task(self, payload, record):
+        return Task(self, payload, record)
+
+
+class Task:
+    """One message and the Request of Celery made from it. request is None, and problem
+    says why, when there is none to be had: bad body, bad headers, unknown task."""
+
+    def __init__(self, steward, payload, record):
+        if payload is None:
+            raise ValueError('this operation needs a task')
+        text, content_type, encoding, body = wire.split_task(*payload)
+        whole = json.loads(text)
+        headers = {key: value for key, value in whole.items() if key not in NOT_HEADERS}
+        self.id, self.name = headers.get('id'), headers.get('task')
+        app = steward.app
+        accept = describe.accept(app)
+        self.message = RecordedMessage(
+            body=body, headers=headers, content_type=content_type, content_encoding=encoding,
+            properties=whole.get('properties') or {}, delivery_info=whole.get('delivery_info') or {},
+            delivery_tag=None, channel=None, accept=accept)
+        self.message.record = record
+        self.request = self.problem = None
+        try:
+            self.request = self.build(steward, record)
+        except Exception as exc:
+            self.problem = exc
+
+    def build(self, steward, record):
+        app, hostname = steward.app, steward.worker.hostname
+        task = app.tasks[self.name]
+        cls = create_request_cls(symbol_by_name(task.Request), task, steward.pool, hostname, record, app=app)
+        return cls(self.message, on_ack=record.ack, on_reject=record.reject, app=app, hostname=hostname,
+                   eventer=record, task=task, body=self.message.body, headers=self.message.headers,
+                   decoded=False, utc=app.uses_utc_timezone())
+
+    def bare_context(self):
+        """As Celery's on_unknown_task makes it: no chord, no errbacks."""
+        properties = self.message.properties
+        return StandIn(name=self.name, task=self.name, id=self.id, chord=None, errbacks=None, chain=None,
+                       root_id=self.message.headers.get('root_id'), group=None,
+                       correlation_id=properties.get('correlation_id'), reply_to=properties.get('reply_to'))
+
+
+def exception(spec):
+    """The exception that {"type": …, "message": …} names: Celery's, else a builtin."""
+    import builtins
+    given = spec.get('exc') or {}
+    name, message = given.get('type') or 'WorkerLostError', given.get('message', '')
+    cls = getattr(exceptions, name, None) or getattr(builtins, name, None)
+    if not (isinstance(cls, type) and issubclass(cls, Exception)):
+        cls = exceptions.WorkerLostError
+    return cls(message)
+
+
+def raised(exc):
+    """exc with a traceback, as Celery's pool hands failures to a Request."""
+    try:
+        raise exc
+    except type(exc):
+        return ExceptionInfo()
+
+
+def bare(exc):
+    from .hooks import bare
+    return bare(exc)
+
+
+def say_what_failed(record, info):
+    """Celery: failures made in the parent read ExceptionWithTraceback() in events
+    (5.3 to 5.7, worker/request.py); people need the error itself."""
+    text = safe_repr(bare(info.exception))
+    for event in record.events:
+        if event['type'] == 'task-failed':
+            event['exception'] = text

@@ -1,0 +1,24 @@
+"""Entry of the zygote: `python crisper_agent_main.py PROTOCOL`, control socket on fd 3.
+
+The directory of this file is private to the supervisor. It must not stay on
+sys.path: the app has to see exactly what it sees under the `celery` command.
+"""
+import os
+import sys
+
+
+def enter():
+    here = os.path.dirname(os.path.abspath(__file__))
+    # Python puts the script's directory first, unless it was told to be safe (-P).
+    if sys.path and os.path.realpath(sys.path[0]) == os.path.realpath(here):
+        del sys.path[0]
+    sys.path.insert(0, here)
+    try:
+        from crisper_agent import zygote
+    finally:
+        sys.path.remove(here)
+    zygote.main(sys.argv[1:])
+
+
+if __name__ == '__main__':
+    enter()
