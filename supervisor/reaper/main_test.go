@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
@@ -42,6 +43,11 @@ func misbehave(act []string) {
 	case "orphans": // orphans N: leaves N children that exit with N%200, prints their pids
 		count, _ := strconv.Atoi(act[1])
 		leaveOrphans(count)
+	case "adopt": // adopt WORD…: forks a child that does WORD…, prints its pid, leaves
+		adopt(act[1:])
+	case "ignore-term":
+		signal.Ignore(syscall.SIGTERM)
+		select {}
 	case "stay": // ends when its standard input does
 		_, _ = os.Stdin.Read(make([]byte, 1))
 	}
@@ -60,6 +66,19 @@ func leaveOrphans(count int) {
 		}
 		fmt.Println(cmd.Process.Pid)
 	}
+	os.Exit(0)
+}
+
+// adopt forks a child with our standard input for the test process to adopt.
+func adopt(words []string) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), actVariable+"="+strings.Join(words, " "))
+	cmd.Stdin = os.Stdin
+	if err := cmd.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(cmd.Process.Pid)
 	os.Exit(0)
 }
 
