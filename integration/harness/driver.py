@@ -23,6 +23,7 @@ import traceback
 import uuid
 
 import celery
+import kombu
 from celery.result import AsyncResult
 
 # What the app prints must not end up between our answers.
@@ -44,33 +45,31 @@ def send(request):
 def bulk(request):
     """Celery makes the first message; the others differ in their ids only."""
     options = dict(request.get("options") or {})
-    queue = options.get("queue") or app.conf.task_default_queue
-    names_args = request.get("args") or []
+    queue = options.pop("queue", None) or app.conf.task_default_queue
     pattern = str(uuid.uuid4())
-    captured = capture(request["task"], names_args, request.get("kwargs") or {}, pattern, options)
+    envelope, priority = capture(request, queue, pattern, options)
     ids = [str(uuid.uuid4()) for _ in range(request["count"])]
     with app.connection_for_write() as connection:
-        client = connection.default_channel.client
+        channel = connection.default_channel
+        key = channel._q_for_pri(queue, priority)
         for start in range(0, len(ids), 1000):
-            pipe = client.pipeline(transaction=False)
+            pipe = channel.client.pipeline(transaction=False)
             for each in ids[start:start + 1000]:
-                body = captured.replace(pattern, each).replace("@TAG@", str(uuid.uuid4()))
-                pipe.lpush(queue, body)
+                pipe.lpush(key, envelope.replace(pattern, each).replace("@TAG@", str(uuid.uuid4())))
             pipe.execute()
     return ids
 
 
-def capture(task, args, kwargs, task_id, options):
-    """Publish once to a queue of its own and take the envelope from there."""
-    aside = "driver-" + uuid.uuid4().hex
-    queue = options.pop("queue", None) or app.conf.task_default_queue
-    app.send_task(task, args, kwargs, task_id=task_id, exchange="", routing_key=aside, **options)
-    with app.connection_for_write() as connection:
-        raw = connection.default_channel.client.rpop(aside)
-    envelope = json.loads(raw)
+def capture(request, queue, task_id, options):
+    """The envelope of one message, published where nobody consumes."""
+    with kombu.Connection("memory://") as connection:
+        with app.amqp.Producer(connection, auto_declare=False) as producer:
+            app.send_task(request["task"], request.get("args") or [], request.get("kwargs") or {},
+                          task_id=task_id, queue=queue, producer=producer, **options)
+        channel = connection.default_channel
+        envelope = channel._get(queue)
     envelope["properties"]["delivery_tag"] = "@TAG@"
-    envelope["properties"]["delivery_info"]["routing_key"] = queue
-    return json.dumps(envelope)
+    return json.dumps(envelope), envelope["properties"].get("priority") or 0
 
 
 def results(request):

@@ -7,6 +7,7 @@ package load
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -14,7 +15,6 @@ import (
 	"os/exec"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -86,7 +86,7 @@ func (t Template) Render(m Message) (string, error) {
 		return "", fmt.Errorf("cannot write the arguments of %s: %w", t.Task, err)
 	}
 	return strings.NewReplacer(
-		idMark, m.ID, tagMark, uuid.NewString(),
+		idMark, m.ID, tagMark, newID(),
 		bodyMark, base64.StdEncoding.EncodeToString(body),
 	).Replace(t.parts), nil
 }
@@ -113,7 +113,15 @@ func (t Template) Publish(ctx context.Context, r redis.Cmdable, messages []Messa
 func Messages(n int, args ...any) []Message {
 	all := make([]Message, n)
 	for i := range all {
-		all[i] = Message{ID: uuid.NewString(), Args: args}
+		all[i] = Message{ID: newID(), Args: args}
 	}
 	return all
+}
+
+// newID is a random UUID (version 4), as Celery makes them.
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails (crypto/rand)
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
