@@ -15,6 +15,7 @@ type slot struct {
 	idle       State     // Empty or Backoff, while seat is nil
 	until      time.Time // no start before; zero: at once
 	failures   int       // in a row
+	why        Reason    // of the last failure
 	closing    bool      // not wanted any more
 }
 
@@ -47,9 +48,10 @@ type child struct {
 	spare   bool      // near max_tasks: a replacement is wanted
 	spareAt time.Time // when it will be near
 
-	stopped bool      // Stop was given
-	killed  bool      // SIGKILL was given
-	at      time.Time // of the state: start timeout, stop timeout, grace
+	stopped bool          // Stop was given
+	killed  bool          // SIGKILL was given
+	limit   time.Duration // the hard limit it is killed for
+	at      time.Time     // of the state: start timeout, stop timeout, grace
 }
 
 func (c *child) mayTake() bool {

@@ -69,9 +69,10 @@ func (p *Pool) kill(now time.Time, c *child, k killing, acts []Action) []Action 
 			c.at = earlier(c.at, now.Add(k.grace))
 			return acts
 		}
-		k.reason = c.reason
+		k.reason, k.limit = c.reason, c.limit
 	} else {
 		acts = p.move(c, Killing, k.reason, k.detail, acts)
+		c.limit = k.limit
 	}
 	c.softAt, c.hardAt, c.at = time.Time{}, time.Time{}, time.Time{}
 	if c.killed = k.signal == sigKILL; !c.killed {

@@ -156,6 +156,7 @@ func (p *Pool) failure(now time.Time, c *child, reason Reason) bool {
 // cannot be started.
 func (p *Pool) countFailure(now time.Time, s *slot, task TaskID, reason Reason, detail string, acts []Action) []Action {
 	s.failures++
+	s.why = reason
 	s.until = now.Add(p.backoff(s.failures))
 	if task != 0 {
 		return acts
@@ -211,7 +212,10 @@ func (p *Pool) onGenerationReady(ev GenerationReady) {
 	}
 	p.gen, p.usable, p.asked, p.genFailures, p.genRetry = ev.Generation, true, false, 0, time.Time{}
 	for _, c := range p.children {
-		c.want(ReasonReload, fmt.Sprintf("generation %d is ready", p.gen))
+		c.want(ReasonReload, "")
+		if c.due == ReasonReload {
+			c.dueWhy = fmt.Sprintf("generation %d is ready", p.gen)
+		}
 	}
 }
 

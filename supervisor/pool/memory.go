@@ -62,16 +62,19 @@ func (p *Pool) onCgroupMeasured(now time.Time, ev CgroupMeasured, acts []Action)
 		p.paused = false
 		acts = append(acts, PausePrefetch{Paused: false})
 	}
-	if !p.guardAt.IsZero() && now.Sub(p.guardAt) < p.cfg.GuardPause {
-		return acts
-	}
 	switch {
-	case hard > 0 && ev.Current > hard:
+	case hard > 0 && ev.Current > hard && p.rested(now, p.guardKilled):
 		return p.guardKill(now, hard, acts)
-	case soft > 0 && ev.Current > soft:
+	case soft > 0 && ev.Current > soft && p.rested(now, p.guardKilled) && p.rested(now, p.guardRetired):
 		return p.guardRecycle(now, soft, acts)
 	}
 	return acts
+}
+
+// rested says whether the kernel has had GuardPause since a victim to take its
+// memory back. A recycling is no reason to put off a killing.
+func (p *Pool) rested(now, victim time.Time) bool {
+	return victim.IsZero() || now.Sub(victim) >= p.cfg.GuardPause
 }
 
 // guardKill ends the fattest child with a task, else the fattest of all. By
@@ -85,7 +88,7 @@ func (p *Pool) guardKill(now time.Time, threshold int64, acts []Action) []Action
 	if c == nil {
 		return acts
 	}
-	p.guardAt, p.guardVictim = now, c.id
+	p.guardKilled = now
 	return p.kill(now, c, killing{signal: sigKILL, reason: ReasonOOM, detail: p.guardDetail(c, threshold)}, acts)
 }
 
@@ -99,7 +102,7 @@ func (p *Pool) guardRecycle(now time.Time, threshold int64, acts []Action) []Act
 	if c == nil {
 		return acts
 	}
-	p.guardAt, p.guardVictim = now, c.id
+	p.guardRetired, p.guardVictim = now, c.id
 	acts = p.retire(now, c, ReasonOOM, p.guardDetail(c, threshold), acts)
 	if c.slot.next == c {
 		c.slot.next = nil

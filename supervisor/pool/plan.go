@@ -23,7 +23,7 @@ func (p *Pool) plan(now time.Time, acts []Action) []Action {
 	})
 	p.wake = p.earliest(now)
 	if p.draining && len(p.children) == 0 {
-		p.drained = true
+		p.drained, p.wake = true, time.Time{}
 		acts = append(acts, Drained{})
 	}
 	return acts
@@ -75,7 +75,7 @@ func (p *Pool) fill(now time.Time, s *slot, acts []Action) []Action {
 	}
 	if now.Before(s.until) {
 		if s.idle == Empty {
-			acts = p.rest(s, Backoff, ReasonCrashed, fmt.Sprintf("%d failures, next start in %s", s.failures, s.until.Sub(now)), acts)
+			acts = p.rest(s, Backoff, s.why, fmt.Sprintf("%d failures, next start in %s", s.failures, s.until.Sub(now)), acts)
 		}
 		return acts
 	}
@@ -95,24 +95,42 @@ func (p *Pool) replace(now time.Time, acts []Action) []Action {
 			if s.need() != need || now.Before(s.until) {
 				continue
 			}
-			if p.cfg.Surge == 0 {
-				acts = p.replaceInPlace(now, s, acts)
-			} else if p.extra() < p.cfg.Surge && len(p.children) < p.size+p.cfg.Surge {
+			switch {
+			case p.extra() < p.cfg.Surge && len(p.children) < p.size+p.cfg.Surge:
 				acts = p.start(now, s, true, s.wish(), acts)
+			case p.cfg.Surge == 0, need == needIdle && p.stuck():
+				acts = p.replaceInPlace(now, s, acts)
 			}
 		}
 	}
 	return acts
 }
 
+// stuck says that every extra child is ready and waits for the end of a task
+// beside which a start is nothing. A reload of eight children with tasks of an
+// hour would last for hours, one child after the other, if those whose tasks
+// have ended had to wait for a replacement that may live beside them.
+func (p *Pool) stuck() bool {
+	if p.meanTask.seconds < 10*p.meanStart.seconds {
+		return false
+	}
+	waiting := 0
+	for _, s := range p.slots {
+		if s.next != nil && s.next.state == Ready && s.seat.task != 0 && !s.seat.mayTake() {
+			waiting++
+		}
+	}
+	return waiting > 0 && waiting >= p.extra()
+}
+
 // replaceInPlace retires a child without a replacement, since there may be none
-// beside it, when no other slot is without a child at work.
+// beside it, unless another slot is without a child at work.
 func (p *Pool) replaceInPlace(now time.Time, s *slot, acts []Action) []Action {
 	if !s.seat.mayTake() || s.seat.due == "" {
 		return acts
 	}
 	for _, other := range p.slots {
-		if !other.closing && (other.seat == nil || !other.seat.mayTake()) {
+		if !other.closing && (other.seat == nil || !other.seat.mayTake() && other.seat.task == 0) {
 			return acts
 		}
 	}

@@ -33,10 +33,11 @@ type Pool struct {
 	meanTask     mean      // begun to ended
 	meanStart    mean      // asked to ready
 
-	current, limit int64 // the cgroup as last measured
-	paused         bool  // PausePrefetch{true} was given
-	guardAt        time.Time
-	guardVictim    ChildID // retired by the guard and maybe not gone yet
+	current, limit int64     // the cgroup as last measured
+	paused         bool      // PausePrefetch{true} was given
+	guardKilled    time.Time // when the guard last killed
+	guardRetired   time.Time // and last retired
+	guardVictim    ChildID   // whom it retired, maybe not gone yet
 
 	wake       time.Time // no later than the earliest deadline; zero: none
 	impossible int

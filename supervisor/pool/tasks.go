@@ -97,13 +97,13 @@ func (p *Pool) onTaskEnded(now time.Time, ev TaskEnded, acts []Action) []Action 
 // afterTask looks whether a child is used up or soon will be.
 func (p *Pool) afterTask(now time.Time, c *child, acts []Action) []Action {
 	switch {
-	case c.maxTasks == 0:
+	case c.maxTasks == 0 && c.due == "":
 		return acts
-	case c.done >= c.maxTasks:
+	case c.maxTasks > 0 && c.done >= c.maxTasks:
 		acts = p.retire(now, c, ReasonMaxTasks, fmt.Sprintf("%d tasks", c.done), acts)
 	case !c.spare && p.nearlyUsedUp(c):
 		c.spare = true
-	default:
+	case c.due == "":
 		return acts
 	}
 	return p.plan(now, acts)
