@@ -111,7 +111,7 @@ func (p *Pool) replace(now time.Time, acts []Action) []Action {
 // hour would last for hours, one child after the other, if those whose tasks
 // have ended had to wait for a replacement that may live beside them.
 func (p *Pool) stuck() bool {
-	if p.meanTask.seconds < 10*p.meanStart.seconds {
+	if !p.meanTask.seen || p.meanTask.seconds < 10*p.meanStart.seconds {
 		return false
 	}
 	waiting := 0
