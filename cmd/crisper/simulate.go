@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	poolscript "crisper/supervisor/pool/script"
 )
 
 func (p *program) simulateCommand() *cobra.Command {
@@ -13,7 +15,7 @@ func (p *program) simulateCommand() *cobra.Command {
 		Use: "simulate FILE", DisableFlagsInUseLine: true,
 		Short: "Play a pool scenario and print what the pool decides.",
 		Long: `Plays a script against the pool's decisions, without processes and without waiting, and prints the transitions and
-actions. FILE is a script as in supervisor/pool/testdata; - reads it from stdin.`,
+actions. FILE is a script as in supervisor/pool/testdata (a - reads stdin).`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usageError("`crisper simulate` needs one script file, or - for stdin")
@@ -21,20 +23,19 @@ actions. FILE is a script as in supervisor/pool/testdata; - reads it from stdin.
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			text, err := readScript(args[0])
+			script, err := openScript(args[0])
 			if err != nil {
-				return fmt.Errorf("cannot read the script: %w", err)
+				return fmt.Errorf("cannot open the script: %w", err)
 			}
-			return simulate(text, p.stdout)
+			defer script.Close()
+			return poolscript.Run(script, p.stdout)
 		},
 	}
 }
 
-func readScript(path string) (string, error) {
+func openScript(path string) (io.ReadCloser, error) {
 	if path == "-" {
-		text, err := io.ReadAll(os.Stdin)
-		return string(text), err
+		return io.NopCloser(os.Stdin), nil
 	}
-	text, err := os.ReadFile(path)
-	return string(text), err
+	return os.Open(path)
 }
