@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	if act := os.Getenv(actVariable); act != "" {
 		misbehave(strings.Fields(act))
 	}
-	if err := BecomeSubreaper(); err != nil {
+	if err := BecomeSubreaper(); err != nil { // the tests adopt
 		fmt.Fprintln(os.Stderr, err)
 	}
 	goleak.VerifyTestMain(m)
@@ -39,7 +39,7 @@ func misbehave(act []string) {
 	case "die": // die N: by signal N
 		sig, _ := strconv.Atoi(act[1])
 		_ = syscall.Kill(os.Getpid(), syscall.Signal(sig))
-		select {}
+		time.Sleep(time.Minute) // the signal may be handled by another thread
 	case "orphans": // orphans N: leaves N children that exit with N%200, prints their pids
 		count, _ := strconv.Atoi(act[1])
 		leaveOrphans(count)
@@ -47,7 +47,10 @@ func misbehave(act []string) {
 		adopt(act[1:])
 	case "ignore-term":
 		signal.Ignore(syscall.SIGTERM)
-		select {}
+		fmt.Println("ready")
+		_, _ = os.Stdin.Read(make([]byte, 1))
+	case "init": // be PID 1 of a namespace
+		beInit()
 	case "stay": // ends when its standard input does
 		_, _ = os.Stdin.Read(make([]byte, 1))
 	}
@@ -85,7 +88,10 @@ func adopt(words []string) {
 func act(t testing.TB, words ...any) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), actVariable+"="+strings.TrimSuffix(fmt.Sprintln(words...), "\n"))
+	cmd.Env = append(os.Environ(),
+		actVariable+"="+strings.TrimSuffix(fmt.Sprintln(words...), "\n"),
+		"GORACE=atexit_sleep_ms=0", // the race detector makes every exit take a second
+	)
 	cmd.Stderr = os.Stderr
 	return cmd
 }

@@ -178,8 +178,21 @@ func TestSignalsReachOnlyKnownProcesses(t *testing.T) {
 
 func TestSignalsReachCommandsUntilTheyWereWaitedFor(t *testing.T) {
 	r := running(t)
-	wait, err := r.Start(act(t, "ignore-term"))
+	cmd := act(t, "ignore-term")
+	pipe, err := cmd.StdinPipe() // closed by Wait
 	if err != nil {
+		t.Fatal(err)
+	}
+	defer pipe.Close()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wait, err := r.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 16)); err != nil {
 		t.Fatal(err)
 	}
 	pid := pidOf(r)
@@ -190,8 +203,8 @@ func TestSignalsReachCommandsUntilTheyWereWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	var exit *exec.ExitError
-	if err := wait(); !errors.As(err, &exit) {
-		t.Fatalf("wait: %v", err)
+	if err := wait(); !errors.As(err, &exit) || exit.Error() != "signal: killed" {
+		t.Fatalf("wait: %v, want the second signal", err)
 	}
 	if err := r.Signal(pid, syscall.SIGKILL); !errors.Is(err, os.ErrProcessDone) {
 		t.Errorf("after the end: %v, want process done", err)
