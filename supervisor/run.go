@@ -49,7 +49,7 @@ type shell struct {
 // reap makes us the parent of all that our children leave behind.
 func (s *shell) reap(ctx context.Context) {
 	s.reaper = reaper.New(s.log)
-	if err := s.reaper.BecomeSubreaper(); err != nil {
+	if err := reaper.BecomeSubreaper(); err != nil {
 		s.log.Warn("cannot become a subreaper; orphans of tasks go to PID 1", zap.Error(err))
 	}
 	go func() {

@@ -196,10 +196,10 @@ func (l *Ledger[T]) Bury(child Child) *Entry[T] {
 	return active
 }
 
-// Withdraw takes an entry that no child holds out of the line or the schedule.
-// It is nowhere then: the caller reports or settles it.
+// Withdraw takes an entry that no child holds out of the line, the schedule or
+// the steward's hands. It is nowhere then: the caller reports or settles it.
 func (l *Ledger[T]) Withdraw(e *Entry[T]) error {
-	if err := l.leave(e, Nowhere, Reserved, Scheduled); err != nil {
+	if err := l.leave(e, Nowhere, Reserved, Scheduled, Reporting); err != nil {
 		return err
 	}
 	l.enter(e, Nowhere)

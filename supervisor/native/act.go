@@ -29,7 +29,7 @@ func (l *loop) killChild(c *child, a pool.Kill) {
 		c.kill = a
 	}
 	if a.Reason == pool.ReasonOOM {
-		c.killDetail = fmt.Sprintf("%d bytes private, cgroup %d of %d bytes", l.memory[c.id], l.cgroup.CurrentBytes, l.cgroup.LimitBytes)
+		c.killDetail = fmt.Sprintf(" (killed by the supervisor for its memory: %d bytes private, cgroup %d of %d bytes)", l.memory[c.id], l.cgroup.CurrentBytes, l.cgroup.LimitBytes)
 	}
 	l.signal(c, sysSignalByName(a.Signal))
 }
@@ -61,6 +61,8 @@ func notable(r pool.Reason) bool {
 	}
 	return false
 }
+
+const sigkill = syscall.SIGKILL
 
 func sysSignal(s os.Signal) syscall.Signal {
 	if sig, ok := s.(syscall.Signal); ok {

@@ -32,7 +32,8 @@ type child struct {
 	expected          float64
 	headBegun         time.Time
 	busy              bool
-	kill              pool.Kill // the last Kill sent, zero if none
+	kill              pool.Kill // the first Kill sent, zero if none
+	killDetail        string    // its numbers, for people
 	spills            map[ledger.Seq]*wire.SpillFile
 	// The end: both are needed before it is buried.
 	status *reaper.Status

@@ -5,7 +5,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"crisper/broker"
 	"crisper/supervisor/consumer"
 	"crisper/supervisor/ledger"
 	"crisper/supervisor/ops"
@@ -38,13 +37,16 @@ func (l *loop) verdict(e *entry, r wire.Report) {
 		l.drop(e)
 		return
 	}
-	switch r.Outcome {
-	case wire.Exited:
-		l.reportFailure(e, "Worker exited prematurely: "+r.Exception)
-	case wire.Rejected:
-		l.report(e, ask{op: opReject, args: map[string]any{"requeue": false, "reason": r.Exception}, then: broker.Reject})
+	verdict := verbOf(consumer.Settle(e.Data.kind.attr, r.Outcome))
+	switch consumer.Asks(r.Outcome) {
+	case "":
+		l.settle(e, verdict, 0, "")
+	case opReject:
+		l.report(e, ask{op: opReject, args: map[string]any{"requeue": false, "reason": r.Exception}, then: verdict})
+	case opInvalid:
+		l.report(e, ask{op: opInvalid, message: r.Exception, then: verdict})
 	default:
-		l.settle(e, verbOf(consumer.Settle(attrOf(e.Data.kind), r.Outcome)), 0, "")
+		l.reportFailure(e, "Worker exited prematurely: "+r.Exception)
 	}
 }
 

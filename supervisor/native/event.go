@@ -6,6 +6,7 @@ import (
 	"crisper/broker"
 	"crisper/supervisor/agent"
 	"crisper/supervisor/pool"
+	"crisper/supervisor/process"
 	"crisper/supervisor/reaper"
 )
 
@@ -26,7 +27,7 @@ type (
 		err   error
 	}
 	// brokerSaid: the broker client reports.
-	brokerSaid struct{ event broker.Event }
+	brokerSaid struct{ said broker.Event }
 	// brokerEnded: the broker client gave up.
 	brokerEnded struct{ err error }
 	// childSpoke: whole frames from a child.
@@ -48,13 +49,12 @@ type (
 	// zygoteSaid: a preloaded process reports.
 	zygoteSaid struct {
 		generation pool.Generation
-		event      agent.ZygoteEvent
+		said       agent.ZygoteEvent
 	}
 	// measured: memory of children and of the pod.
 	measured struct {
 		children []pool.ChildMemory
-		current  int64
-		limit    int64
+		pod      process.Memory
 	}
 	// signalled: a signal for us.
 	signalled struct{ signal os.Signal }

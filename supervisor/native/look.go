@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -11,7 +12,6 @@ import (
 	"crisper/supervisor/ledger"
 	"crisper/supervisor/ops"
 	"crisper/supervisor/pool"
-	"crisper/supervisor/process"
 )
 
 // Health is the snapshot that probes are answered from; it never waits.
@@ -119,7 +119,7 @@ func (l *loop) phase() string {
 // state is the whole picture.
 func (l *loop) state() ops.State {
 	s := ops.State{
-		Version: l.deps.Version, Hostname: l.info.Hostname, Runtime: "native", PID: process.Self(),
+		Version: l.deps.Version, Hostname: l.info.Hostname, Runtime: "native", PID: os.Getpid(),
 		StartedAt: l.startedAt, Now: l.now, Phase: l.phase(),
 		App: l.info.AppName, Python: l.info.Python, Celery: l.info.Celery,
 		Broker: l.brokerState, Tasks: l.counts, Cgroup: l.cgroup,

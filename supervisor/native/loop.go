@@ -14,6 +14,7 @@ import (
 	"crisper/supervisor/ledger"
 	"crisper/supervisor/ops"
 	"crisper/supervisor/pool"
+	"crisper/supervisor/process"
 	"crisper/supervisor/wire"
 )
 
@@ -53,8 +54,6 @@ type loop struct {
 	zygotes  map[pool.Generation]*zygote
 	// generation is the newest that is loaded, newest the newest that was started.
 	generation, newest pool.Generation
-	zygoteAt           time.Time // when a lost generation is replaced
-	zygoteWait         patience
 
 	steward     *steward
 	stewards    int
@@ -80,6 +79,8 @@ type loop struct {
 	slots       int
 	measuredAt  time.Time
 	measuring   bool
+	podMemory   process.Memory // as last measured
+	exhaustedAt time.Time
 	memory      map[pool.ChildID]int64
 	cgroup      ops.CgroupState
 	brokerState ops.BrokerState
@@ -146,7 +147,7 @@ func (l *loop) apply(ev event) {
 	case settled:
 		l.settled(e)
 	case brokerSaid:
-		l.brokerSaid(e.event)
+		l.brokerSaid(e.said)
 	case brokerEnded:
 		l.brokerEnded(e.err)
 	case childSpoke:
@@ -230,9 +231,7 @@ func (l *loop) act(action pool.Action) {
 	case pool.Kill:
 		l.with(a.Child, func(c *child) { l.killChild(c, a) })
 	case pool.StartGeneration:
-		if l.zygoteAt.IsZero() {
-			l.startGeneration()
-		}
+		l.startGeneration()
 	case pool.PausePrefetch:
 		l.paused = a.Paused
 		l.log.Warn("memory is scarce: prefetching is paused", zap.Bool("paused", a.Paused))
@@ -257,10 +256,6 @@ func (l *loop) tick() {
 	l.actions = l.pool.Tick(l.now, l.actions)
 	l.perform(at)
 	l.slowHeads()
-	if !l.zygoteAt.IsZero() && !l.now.Before(l.zygoteAt) {
-		l.zygoteAt = time.Time{}
-		l.startGeneration()
-	}
 	if !l.stewardAt.IsZero() && !l.now.Before(l.stewardAt) {
 		l.stewardAt = time.Time{}
 		l.forkSteward()
@@ -292,7 +287,6 @@ func (l *loop) nextWake() time.Time {
 		next = earliest(next, due)
 	}
 	next = earliest(next, l.nextSlowHead())
-	next = earliest(next, l.zygoteAt)
 	next = earliest(next, l.stewardAt)
 	if l.draining {
 		next = earliest(next, l.lastMoment())

@@ -20,27 +20,31 @@ func (l *loop) taskLost(e *entry, c *child) {
 	}
 	m := &e.Delivery.Message
 	l.finished(e, "lost", l.now.Sub(e.Data.begun), c.status.String(), "")
-	job := fmt.Sprintf(" Job: %d.", e.Seq)
 	switch c.kill.Reason {
 	case pool.ReasonHardLimit:
 		l.log.Error(fmt.Sprintf("Hard time limit (%gs) exceeded for %s[%s]", c.kill.Limit.Seconds(), m.Task, m.ID))
-		l.report(e, ask{op: opTimeout, args: map[string]any{"limit": c.kill.Limit.Seconds()}, died: true, then: broker.Ack})
+		l.reportLoss(e, consumer.TimedOut, ask{args: map[string]any{"limit": c.kill.Limit.Seconds()}, died: true})
+	case pool.ReasonTerminate:
+		l.reportLoss(e, consumer.Terminated, ask{args: map[string]any{"reason": "terminated", "signum": c.kill.Signal}})
 	case pool.ReasonCutoff:
 		l.cutOff(e)
-	case pool.ReasonTerminate:
-		l.report(e, ask{op: opRevoked, args: map[string]any{"reason": "terminated", "signum": c.kill.Signal}, then: broker.Ack})
-	case pool.ReasonOOM:
-		l.reportFailure(e, "Worker exited prematurely: "+c.status.String()+": killed by the supervisor, out of memory: "+c.killDetail+"."+job)
 	default:
-		l.reportFailure(e, "Worker exited prematurely: "+c.status.String()+l.explainDeath(c)+job)
+		l.reportFailure(e, fmt.Sprintf("Worker exited prematurely: %s%s Job: %d.", l.explainDeath(c), c.killDetail, e.Seq))
 	}
+}
+
+// reportLoss asks the steward for what Celery does after this kind of death.
+func (l *loop) reportLoss(e *entry, how consumer.How, a ask) {
+	loss := consumer.Lost(e.Data.kind.attr, how)
+	a.op, a.then = loss.Op, verbOf(loss.Otherwise)
+	l.report(e, a)
 }
 
 // reportFailure asks the steward to do what Celery's parent does for a lost worker.
 func (l *loop) reportFailure(e *entry, message string) {
 	l.log.Error("Task handler raised error: WorkerLostError('"+message+"')",
 		zap.String("task", e.Data.kind.name), zap.String("task_id", e.Delivery.Message.ID))
-	l.report(e, ask{op: opFailure, message: message, died: true, then: lostDefault(e)})
+	l.reportLoss(e, consumer.Died, ask{message: message, died: true})
 }
 
 // cutOff settles a task that was still running when the grace period ended.
@@ -51,10 +55,7 @@ func (l *loop) cutOff(e *entry) {
 		l.settle(e, broker.Restore, 0, "")
 		return
 	}
-	l.report(e, ask{
-		op: opFail, then: broker.Ack,
-		message: "Task was cut off: the worker's grace period ended before it did.",
-	})
+	l.reportLoss(e, consumer.CutOff, ask{message: "Task was cut off: the worker's grace period ended before it did."})
 }
 
 // answered acts on what the steward says that Celery would do.

@@ -45,14 +45,14 @@ func (l *loop) look(pids map[pool.ChildID]int) measured {
 	}
 	if l.deps.Cgroup != nil {
 		if u, err := l.deps.Cgroup.Usage(); err == nil {
-			m.current, m.limit = u.Current, u.Limit
+			m.pod = u
 		}
 	}
 	return m
 }
 
 func (l *loop) onMeasured(m measured) {
-	l.measuring = false
+	l.measuring, l.podMemory = false, m.pod
 	clear(l.memory)
 	var sum, largest int64
 	for _, c := range m.children {
@@ -64,12 +64,12 @@ func (l *loop) onMeasured(m measured) {
 	if l.deps.Cgroup != nil {
 		l.cgroup.Version = l.deps.Cgroup.Version()
 	}
-	l.cgroup.CurrentBytes, l.cgroup.LimitBytes = m.current, m.limit
+	l.cgroup.CurrentBytes, l.cgroup.LimitBytes = m.pod.Current, m.pod.Limit
 	l.metrics.Cgroup(l.cgroup)
 	l.metrics.Deliveries(l.deliveries())
 	l.metrics.Slots(l.slotsByState())
 	l.step(pool.MemoryMeasured{Children: m.children})
-	l.step(pool.CgroupMeasured{Current: m.current, Limit: m.limit})
+	l.step(pool.CgroupMeasured{Current: m.pod.Current, Limit: m.pod.Limit})
 }
 
 func (l *loop) slotsByState() map[string]int {
@@ -91,18 +91,17 @@ func (r *Runtime) Backlog(ctx context.Context) (map[string]broker.Backlog, error
 	return b, nil
 }
 
-// explainDeath adds the numbers that make "out of memory" believable or not.
+// explainDeath says how a child ended, with the numbers that make "out of
+// memory" believable or not.
 func (l *loop) explainDeath(c *child) string {
-	if l.deps.Cgroup == nil || c.status.Signal != sigkill {
-		return ""
+	if l.deps.Cgroup == nil || c.kill.Reason != "" {
+		return c.status.String()
 	}
-	u, err := l.deps.Cgroup.Usage()
+	after, err := l.deps.Cgroup.Usage()
 	if err != nil {
-		return ""
+		return c.status.String()
 	}
-	if u.OOMKills > l.oomKills {
-		l.oomKills = u.OOMKills
-		return ", killed by the kernel's OOM killer"
-	}
-	return ""
+	before := l.podMemory
+	l.podMemory = after
+	return process.Explain(*c.status, before, after)
 }

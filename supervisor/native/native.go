@@ -2,7 +2,6 @@ package native
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 	"syscall"
 	"time"
@@ -129,7 +128,7 @@ func (l *loop) setInfo(info agent.Info) {
 		if k == nil {
 			k = &taskKind{name: name}
 		}
-		k.attr = attr
+		k.attr = consumerTask(attr)
 		fresh[name] = k
 	}
 	l.kinds = fresh
@@ -196,13 +195,4 @@ func (l *loop) followSignals(ctx context.Context) {
 			l.post(signalled{s})
 		}
 	}
-}
-
-// confBool reads a boolean setting.
-func confBool(info agent.Info, name string, otherwise bool) bool {
-	var v bool
-	if raw, ok := info.Conf[name]; !ok || json.Unmarshal(raw, &v) != nil {
-		return otherwise
-	}
-	return v
 }

@@ -1,13 +1,13 @@
 package native
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 
 	"go.uber.org/zap"
 
 	"crisper/broker"
+	"crisper/broker/celerymsg"
 	"crisper/supervisor/agent"
 	"crisper/supervisor/pool"
 	"crisper/supervisor/reaper"
@@ -16,8 +16,6 @@ import (
 
 // The operations, under the names used here.
 const (
-	opFailure = agent.OpFailure
-	opTimeout = agent.OpTimeout
 	opRevoked = agent.OpRevoked
 	opUnknown = agent.OpUnknown
 	opReject  = agent.OpReject
@@ -113,19 +111,18 @@ func (l *loop) requestOf(a *ask) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode a steward request: %w", err)
 	}
-	payload := binary.BigEndian.AppendUint32(nil, uint32(len(js)))
-	payload = append(payload, js...)
+	var msg *celerymsg.Message
 	if a.entry != nil {
-		task := wire.AppendTask(nil, a.seq, &a.entry.Delivery.Message, l.info.Hostname)
-		payload = append(payload, task[wire.HeaderSize:]...)
+		msg = &a.entry.Delivery.Message
 	}
-	if len(payload)+wire.HeaderSize <= wire.MaxInline {
-		return wire.AppendFrame(nil, wire.Request, a.seq, payload), nil
+	frame := wire.AppendRequest(nil, a.seq, js, msg, l.info.Hostname)
+	if len(frame) <= wire.MaxInline {
+		return frame, nil
 	}
 	if l.spill != nil {
 		l.spill.Close()
 	}
-	if l.spill, err = wire.Spill(payload); err != nil {
+	if l.spill, err = wire.Spill(frame[wire.HeaderSize:]); err != nil {
 		return nil, err
 	}
 	return wire.AppendLarge(nil, a.seq, wire.Request, l.spill.Path()), nil
@@ -267,13 +264,4 @@ func (l *loop) stewardGone(why string) {
 	}
 	l.log.Warn("the steward is gone; starting another", zap.String("why", why), zap.Int("pid", s.pid))
 	l.stewardAt = l.now.Add(l.stewardWait.next(l.now))
-}
-
-// lostDefault is what happens to a lost task when no steward can be asked:
-// nothing that was promised to be retried is given up.
-func lostDefault(e *entry) broker.Verb {
-	if e.Data.kind.attr.AcksLate && e.Data.kind.attr.RejectOnWorkerLost {
-		return broker.Requeue
-	}
-	return broker.Ack
 }

@@ -3,7 +3,6 @@ package native
 import (
 	"time"
 
-	"crisper/supervisor/agent"
 	"crisper/supervisor/consumer"
 	"crisper/supervisor/ledger"
 )
@@ -23,7 +22,7 @@ type task struct {
 // taskKind is what is known of all tasks of one name.
 type taskKind struct {
 	name string
-	attr agent.Task
+	attr consumer.Task
 	// mean is the running average of how long its body takes, in seconds; seen is
 	// how many went into it.
 	mean float64
@@ -68,7 +67,7 @@ func (l *loop) kindOf(name string) *taskKind {
 	if !ok {
 		return unknownKind
 	}
-	k := &taskKind{name: name, attr: attr}
+	k := &taskKind{name: name, attr: consumerTask(attr)}
 	l.kinds[name] = k
 	return k
 }

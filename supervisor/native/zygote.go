@@ -30,7 +30,7 @@ func (l *loop) startGeneration() {
 	proc, err := l.deps.Launch(l.ctx, int(g))
 	if err != nil {
 		l.log.Error("cannot start a zygote", zap.Error(err))
-		l.zygoteAt = l.now.Add(l.zygoteWait.next(l.now))
+		l.step(pool.GenerationLost{Generation: g})
 		return
 	}
 	l.metrics.ZygoteStarted()
@@ -42,7 +42,7 @@ func (l *loop) adopt(g pool.Generation, proc Zygote) {
 	l.zygotes[g] = &zygote{generation: g, proc: proc, startedAt: l.now}
 	l.goes(func() {
 		for ev := range proc.Events() {
-			l.post(zygoteSaid{generation: g, event: ev})
+			l.post(zygoteSaid{generation: g, said: ev})
 		}
 	})
 }
@@ -52,13 +52,14 @@ func (l *loop) zygoteSaid(ev zygoteSaid) {
 	if z == nil {
 		return
 	}
-	switch e := ev.event.(type) {
+	switch e := ev.said.(type) {
 	case agent.LoadedEvent:
 		l.onLoaded(z, e.Info)
 	case agent.FailedEvent:
 		l.log.Error("the app did not load; going on with the one that runs",
 			zap.Int("generation", int(z.generation)), zap.Error(e.Err), zap.String("traceback", e.Traceback))
 		z.leaving = true
+		l.step(pool.GenerationLost{Generation: z.generation})
 	case agent.ForkedEvent:
 		if id := pool.ChildID(e.Child); isSteward(id) {
 			l.stewardForked(id, e.PID)
@@ -124,10 +125,7 @@ func (l *loop) zygoteExited(z *zygote, status string) {
 	}
 	l.log.Error("the zygote died; executors go on, loading the app again",
 		zap.Int("generation", int(z.generation)), zap.String("status", status))
-	if z.generation == l.generation || l.generation == 0 {
-		l.zygoteAt = l.now.Add(l.zygoteWait.next(l.now))
-		l.step(pool.GenerationLost{Generation: z.generation})
-	}
+	l.step(pool.GenerationLost{Generation: z.generation})
 }
 
 // reload is SIGHUP: a new generation is loaded, the old one serves meanwhile.
