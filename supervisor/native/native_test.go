@@ -39,12 +39,12 @@ func TestTasksRunOnceAndAreAcknowledged(t *testing.T) {
 func TestAnEarlyTaskIsAcceptedByTheBrokerBeforeItRuns(t *testing.T) {
 	w := newWorld(t, nil, catalogue())
 	accepted := make(chan bool, 1)
-	w.zygote.behave = func(*fakeProc, string) wire.Outcome {
+	w.tasks(func(*fakeProc, string) wire.Outcome {
 		w.broker.mu.Lock()
 		defer w.broker.mu.Unlock()
 		accepted <- w.broker.begun["task-1"] == broker.Accept
 		return wire.Success
-	}
+	})
 	w.publish("early", 1)
 	if !<-accepted {
 		t.Fatal("the task ran before the broker knew")
@@ -55,13 +55,13 @@ func TestAnEarlyTaskIsAcceptedByTheBrokerBeforeItRuns(t *testing.T) {
 func TestADeadChildCostsExactlyItsTask(t *testing.T) {
 	w := newWorld(t, nil, catalogue())
 	first := true
-	w.zygote.behave = func(p *fakeProc, task string) wire.Outcome {
+	w.tasks(func(p *fakeProc, task string) wire.Outcome {
 		if task == "again" && first {
 			first = false
 			p.die(reaper.Status{PID: p.pid, Signal: syscall.SIGKILL})
 		}
 		return wire.Success
-	}
+	})
 	w.publish("late", 20)
 	w.publish("again", 1)
 	w.publish("late", 20)
@@ -77,12 +77,12 @@ func TestADeadChildCostsExactlyItsTask(t *testing.T) {
 
 func TestAMessageThatKeepsKillingIsParked(t *testing.T) {
 	w := newWorld(t, nil, catalogue())
-	w.zygote.behave = func(p *fakeProc, task string) wire.Outcome {
+	w.tasks(func(p *fakeProc, task string) wire.Outcome {
 		if task == "again" {
 			p.die(reaper.Status{PID: p.pid, Signal: syscall.SIGSEGV})
 		}
 		return wire.Success
-	}
+	})
 	w.publish("again", 1)
 	w.broker.until(t, "the message parked", func() bool { return w.broker.verdicts(broker.Park) == 1 })
 	w.zygote.mu.Lock()
@@ -96,11 +96,11 @@ func TestTermGivesBackWhatHasNotBegunAndWaitsForTheRest(t *testing.T) {
 	w := newWorld(t, nil, catalogue())
 	release := make(chan struct{})
 	begun := make(chan struct{}, 10)
-	w.zygote.behave = func(*fakeProc, string) wire.Outcome {
+	w.tasks(func(*fakeProc, string) wire.Outcome {
 		begun <- struct{}{}
 		<-release
 		return wire.Success
-	}
+	})
 	w.publish("late", 8)
 	<-begun
 	<-begun
@@ -129,11 +129,11 @@ func TestTheEndOfTheGraceCutsOffByPolicy(t *testing.T) {
 		c.Pool.KillGrace = 100 * time.Millisecond
 	}, catalogue())
 	begun := make(chan struct{}, 2)
-	w.zygote.behave = func(p *fakeProc, _ string) wire.Outcome {
+	w.tasks(func(p *fakeProc, _ string) wire.Outcome {
 		begun <- struct{}{}
 		<-p.kill
 		return wire.Success
-	}
+	})
 	w.publish("early", 1)
 	w.publish("late", 1)
 	<-begun
@@ -157,11 +157,11 @@ func TestSettlementsWaitForTheBrokerAndAreSentAgain(t *testing.T) {
 	w := newWorld(t, nil, catalogue())
 	release := make(chan struct{})
 	begun := make(chan struct{}, 1)
-	w.zygote.behave = func(*fakeProc, string) wire.Outcome {
+	w.tasks(func(*fakeProc, string) wire.Outcome {
 		begun <- struct{}{}
 		<-release
 		return wire.Success
-	}
+	})
 	w.publish("late", 1)
 	<-begun
 	w.broker.until(t, "begun", func() bool { return w.broker.begun["task-1"] == broker.Begin })
@@ -179,13 +179,13 @@ func TestSettlementsWaitForTheBrokerAndAreSentAgain(t *testing.T) {
 
 func TestAGarbageFrameEndsOneChildOnly(t *testing.T) {
 	w := newWorld(t, nil, catalogue())
-	w.zygote.behave = func(p *fakeProc, task string) wire.Outcome {
+	w.tasks(func(p *fakeProc, task string) wire.Outcome {
 		if task == "again" {
 			p.write([]byte("\xff\xff\xff\xff garbage"))
 			<-p.kill
 		}
 		return wire.Success
-	}
+	})
 	w.publish("again", 1)
 	w.publish("late", 50)
 	w.broker.until(t, "50 acks", func() bool { return w.broker.verdicts(broker.Ack) == 50 })

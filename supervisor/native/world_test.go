@@ -76,6 +76,13 @@ func newWorld(t *testing.T, change func(*Config), tasks map[string]agent.Task) *
 	return w
 }
 
+// tasks says what a task does from now on.
+func (w *world) tasks(behave func(p *fakeProc, task string) wire.Outcome) {
+	w.zygote.mu.Lock()
+	defer w.zygote.mu.Unlock()
+	w.zygote.behave = behave
+}
+
 // leave waits for the end of the worker.
 func (w *world) leave() int {
 	w.t.Helper()
@@ -400,8 +407,9 @@ func (z *fakeZygote) runTask(p *fakeProc, f wire.Frame) bool {
 	p.write(wire.AppendFrame(nil, wire.Begun, f.Seq, nil))
 	z.mu.Lock()
 	z.ran[r.ID]++
+	behave := z.behave
 	z.mu.Unlock()
-	outcome := z.behave(p, r.Task)
+	outcome := behave(p, r.Task)
 	select {
 	case <-p.kill:
 		return false
