@@ -38,10 +38,10 @@ var (
 // largest multiple of the page size, LONG_MAX rounded down.
 const noLimitV1 = 1 << 60
 
-// OpenCgroup finds the memory cgroup of this process. procRoot and sysRoot are
-// where proc and sysfs are mounted; empty: /proc and /sys. An error means that
-// there is nothing to measure (no such controller, not Linux), and no limit that
-// could be known.
+// OpenCgroup finds the memory cgroup of this process. procRoot stands for /proc
+// and sysRoot for /sys/fs/cgroup; empty: those. An error means that there is
+// nothing to measure (no such controller, not Linux), and no limit that could be
+// known.
 func OpenCgroup(procRoot, sysRoot string) (*Cgroup, error) {
 	h, err := readHierarchies(procRoot, sysRoot)
 	if err != nil {

@@ -21,12 +21,17 @@ type mount struct {
 	point string // where
 }
 
+// sysCgroup is where every distribution mounts its cgroups, or a directory of them.
+const sysCgroup = "/sys/fs/cgroup"
+
+// readHierarchies asks mountinfo where the trees are; a mount below sysCgroup is
+// looked for below sysRoot.
 func readHierarchies(procRoot, sysRoot string) (hierarchies, error) {
 	if procRoot == "" {
 		procRoot = "/proc"
 	}
 	if sysRoot == "" {
-		sysRoot = "/sys"
+		sysRoot = sysCgroup
 	}
 	cgroup, err := os.ReadFile(filepath.Join(procRoot, "self/cgroup"))
 	if err != nil {
@@ -38,7 +43,7 @@ func readHierarchies(procRoot, sysRoot string) (hierarchies, error) {
 	}
 	h := hierarchies{paths: parseCgroups(string(cgroup)), mounts: parseMounts(string(mountinfo))}
 	for name, m := range h.mounts {
-		if rest, ok := strings.CutPrefix(m.point, "/sys/"); ok {
+		if rest, ok := strings.CutPrefix(m.point+"/", sysCgroup+"/"); ok {
 			h.mounts[name] = mount{m.root, filepath.Join(sysRoot, rest)}
 		}
 	}
