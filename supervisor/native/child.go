@@ -3,6 +3,7 @@ package native
 import (
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -53,6 +54,7 @@ func (l *loop) startChild(a pool.StartChild) {
 		return
 	}
 	l.children[c.id] = c
+	l.inOrder = append(l.inOrder, c)
 }
 
 func (l *loop) fork(c *child) error {
@@ -159,13 +161,18 @@ func (l *loop) childGone(c *child) {
 		}
 		return
 	}
-	delete(l.children, c.id)
+	l.forgetChild(c)
 	active := l.book.Bury(ledger.Child(c.id))
 	l.step(pool.ChildExited{Child: c.id, Status: c.status.String(), OK: c.status.OK()})
 	l.closeChild(c)
 	if active != nil {
 		l.taskLost(active, c)
 	}
+}
+
+func (l *loop) forgetChild(c *child) {
+	delete(l.children, c.id)
+	l.inOrder = slices.DeleteFunc(l.inOrder, func(o *child) bool { return o == c })
 }
 
 func (l *loop) closeChild(c *child) {

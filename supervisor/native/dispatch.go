@@ -41,7 +41,7 @@ func (l *loop) dispatch() {
 func (l *loop) choose(e *entry) *child {
 	kind := e.Data.kind
 	var best *child
-	for _, c := range l.children {
+	for _, c := range l.inOrder {
 		if !c.ready || c.retired || !l.pool.MayTake(c.id) {
 			continue
 		}
@@ -171,7 +171,7 @@ func (l *loop) taskBegun(c *child, seq ledger.Seq) error {
 // can go to a child that is free. The kernel decides the race with a child that
 // is just getting free.
 func (l *loop) slowHeads() {
-	for _, c := range l.children {
+	for _, c := range l.inOrder {
 		if c.busy && c.waiting > 0 && l.now.Sub(c.headBegun) >= slowAfter {
 			l.takeBack(c)
 		}
@@ -181,7 +181,7 @@ func (l *loop) slowHeads() {
 // nextSlowHead is when slowHeads may have something to do.
 func (l *loop) nextSlowHead() time.Time {
 	var next time.Time
-	for _, c := range l.children {
+	for _, c := range l.inOrder {
 		if c.busy && c.waiting > 0 {
 			next = earliest(next, c.headBegun.Add(slowAfter))
 		}

@@ -69,7 +69,7 @@ func (l *loop) watchProgress() {
 }
 
 func (l *loop) anyReady() bool {
-	for _, c := range l.children {
+	for _, c := range l.inOrder {
 		if c.ready {
 			return true
 		}
@@ -78,7 +78,7 @@ func (l *loop) anyReady() bool {
 }
 
 func (l *loop) anyIdle() bool {
-	for _, c := range l.children {
+	for _, c := range l.inOrder {
 		if c.ready && !c.retired && c.idle() {
 			return true
 		}

@@ -51,6 +51,7 @@ type loop struct {
 	kinds    map[string]*taskKind
 	overall  taskKind // of all tasks together
 	children map[pool.ChildID]*child
+	inOrder  []*child // the same, oldest first: a walk is on the hot path
 	zygotes  map[pool.Generation]*zygote
 	// generation is the newest that is loaded, newest the newest that was started.
 	generation, newest pool.Generation
@@ -67,7 +68,6 @@ type loop struct {
 	pending, retry              []settlement
 	taking, settling, exhausted bool
 	connected, paused           bool
-	again                       time.Time // when a refused broker call is tried again
 
 	draining, hurried, leaving, done bool
 	poolEmpty                        bool
@@ -256,6 +256,7 @@ func (l *loop) tick() {
 	l.actions = l.pool.Tick(l.now, l.actions)
 	l.perform(at)
 	l.slowHeads()
+	l.doubt()
 	if !l.stewardAt.IsZero() && !l.now.Before(l.stewardAt) {
 		l.stewardAt = time.Time{}
 		l.forkSteward()

@@ -12,17 +12,16 @@ import (
 
 // taskLost settles the task that a dead child was running, by the reason of the
 // death and Celery's matrix (celery/worker/request.py on_failure, on_timeout).
+// The steward runs Celery's own code, so Celery's own log lines come from there.
 func (l *loop) taskLost(e *entry, c *child) {
 	l.counts.Lost++
 	if e.Lost {
 		l.drop(e)
 		return
 	}
-	m := &e.Delivery.Message
 	l.finished(e, "lost", l.now.Sub(e.Data.begun), c.status.String(), "")
 	switch c.kill.Reason {
 	case pool.ReasonHardLimit:
-		l.log.Error(fmt.Sprintf("Hard time limit (%gs) exceeded for %s[%s]", c.kill.Limit.Seconds(), m.Task, m.ID))
 		l.reportLoss(e, consumer.TimedOut, ask{args: map[string]any{"limit": c.kill.Limit.Seconds()}, died: true})
 	case pool.ReasonTerminate:
 		l.reportLoss(e, consumer.Terminated, ask{args: map[string]any{"reason": "terminated", "signum": c.kill.Signal}})
@@ -42,8 +41,6 @@ func (l *loop) reportLoss(e *entry, how consumer.How, a ask) {
 
 // reportFailure asks the steward to do what Celery's parent does for a lost worker.
 func (l *loop) reportFailure(e *entry, message string) {
-	l.log.Error("Task handler raised error: WorkerLostError('"+message+"')",
-		zap.String("task", e.Data.kind.name), zap.String("task_id", e.Delivery.Message.ID))
 	l.reportLoss(e, consumer.Died, ask{message: message, died: true})
 }
 
@@ -111,14 +108,11 @@ func (l *loop) turnAway(e *entry, fate consumer.Fate) {
 		l.report(e, ask{op: opRevoked, args: map[string]any{"reason": "revoked"}, then: broker.Ack})
 	case consumer.Unknown:
 		l.counts.Rejected++
-		l.log.Error("Received unregistered task of type "+fmt.Sprintf("%q", m.Task)+". The message has been rejected (ack'd): is the module imported?",
-			zap.String("task_id", m.ID), zap.String("queue", e.Delivery.Queue))
 		l.report(e, ask{op: opUnknown, then: broker.Reject})
 	case consumer.Poisoned:
 		l.park(e, e.Delivery.Deaths)
 	case consumer.Invalid:
 		l.counts.Rejected++
-		l.log.Error("Received invalid task message: "+f.Reason, zap.String("task", m.Task), zap.String("task_id", m.ID))
 		l.report(e, ask{op: opInvalid, message: f.Reason, then: broker.Reject})
 	case consumer.Unroutable:
 		l.counts.Rejected++

@@ -161,12 +161,8 @@ func (l *loop) brokerFailed(what string, err error) {
 	if errors.Is(err, context.Canceled) {
 		return
 	}
-	l.log.Debug(what, zap.Error(err))
-	if errors.Is(err, broker.ErrUnavailable) {
-		l.connected = false
-		return
-	}
-	l.again = l.now.Add(time.Second)
+	l.log.Warn(what, zap.Error(err))
+	l.connected = false
 }
 
 func verbName(v broker.Verb) string {

@@ -77,7 +77,7 @@ func (l *loop) taken(ev taken) {
 	if ev.err != nil {
 		l.brokerFailed("cannot take", ev.err)
 	} else if len(ev.deliveries) < ev.asked {
-		l.exhausted = true
+		l.exhausted, l.exhaustedAt = true, l.now
 	}
 	for i := range ev.deliveries {
 		l.receive(ev.deliveries[i])
@@ -200,5 +200,12 @@ func (l *loop) orphaned(ev broker.Orphaned) {
 	}
 }
 
-// retryAt is when a refused call is tried again.
-func (l *loop) retryAt() time.Time { return l.again }
+// lookAgain is how long we believe that the queues are empty although nobody
+// says otherwise: a wake-up that got lost may delay a task, not bury it.
+const lookAgain = 20 * time.Second
+
+func (l *loop) doubt() {
+	if l.exhausted && l.now.Sub(l.exhaustedAt) >= lookAgain {
+		l.exhausted = false
+	}
+}

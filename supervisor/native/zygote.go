@@ -81,7 +81,7 @@ func (l *loop) forkFailed(id pool.ChildID, err error) {
 		return
 	}
 	if c := l.children[id]; c != nil {
-		delete(l.children, id)
+		l.forgetChild(c)
 		l.closeChild(c)
 	}
 	l.step(pool.ForkFailed{Child: id, Reason: fmt.Sprint(err)})
