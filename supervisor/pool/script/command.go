@@ -123,9 +123,19 @@ func (a *args) done() error {
 	return a.err
 }
 
-// configure begins a new pool.
-func (p *player) configure(words []string) error {
-	a := &args{words: words}
+// Config reads a config command: the configuration, and its source of jitter.
+func Config(line string) (pool.Config, func() float64, error) {
+	words := strings.Fields(line)
+	if len(words) == 0 || words[0] != "config" {
+		return pool.Config{}, nil, fmt.Errorf("not a config command: %q", line)
+	}
+	a := &args{words: words[1:]}
+	c := config(a)
+	draw := draws(a)
+	return c, draw, a.done()
+}
+
+func config(a *args) pool.Config {
 	c := pool.Defaults(a.intOption("slots", 1))
 	c.Surge = a.intOption("surge", c.Surge)
 	c.MaxTasks = a.intOption("max_tasks", c.MaxTasks)
@@ -144,39 +154,42 @@ func (p *player) configure(words []string) error {
 	c.GuardSoft = a.float("guard_soft", c.GuardSoft)
 	c.GuardHard = a.float("guard_hard", c.GuardHard)
 	c.GuardPause = a.duration("guard_pause", c.GuardPause)
-	p.setDraws(a)
-	if err := a.done(); err != nil {
-		return err
-	}
-	fresh, err := pool.New(c, p.draw)
-	if err != nil {
-		return err
-	}
-	p.pool, p.now, p.odd, p.task = fresh, p.start, 0, 0
-	return nil
+	return c
 }
 
-func (p *player) setDraws(a *args) {
-	p.draws = []float64{0}
+// draws reads what the source of jitter returns in turn, over and over.
+func draws(a *args) func() float64 {
 	text, ok := a.option("draws")
 	if !ok {
-		return
+		text = "0"
 	}
-	p.draws = nil
+	var turn []float64
 	for part := range strings.SplitSeq(text, ",") {
 		f, err := strconv.ParseFloat(part, 64)
 		if err != nil || f < 0 || f >= 1 {
 			a.fail("not a draw: %q", part)
 		}
-		p.draws = append(p.draws, f)
+		turn = append(turn, f)
+	}
+	next := -1
+	return func() float64 {
+		next = (next + 1) % len(turn)
+		return turn[next]
 	}
 }
 
-// draw is the pool's jitter: the draws in turn, over and over.
-func (p *player) draw() float64 {
-	f := p.draws[0]
-	p.draws = append(p.draws[1:len(p.draws):len(p.draws)], f)
-	return f
+// configure begins a new pool.
+func (p *player) configure(line string) error {
+	c, draw, err := Config(line)
+	if err != nil {
+		return err
+	}
+	fresh, err := pool.New(c, draw)
+	if err != nil {
+		return err
+	}
+	p.pool, p.now, p.odd, p.task = fresh, p.start, 0, 0
+	return nil
 }
 
 // command plays what is not config.

@@ -66,7 +66,6 @@ type player struct {
 	now   time.Time
 	odd   int // impossible events told of so far
 	task  pool.TaskID
-	draws []float64
 	lines []string
 }
 
@@ -108,7 +107,7 @@ func (p *player) play(line string) error {
 		return fmt.Errorf("no command")
 	}
 	if words[0] == "config" {
-		return p.configure(words[1:])
+		return p.configure(strings.Join(words, " "))
 	}
 	if p.pool == nil {
 		return fmt.Errorf("the first command must be config")
