@@ -1,0 +1,85 @@
+package native
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+func TestAKindIsShortOnlyAfterEnoughShortRunsAndNotAfterALongOne(t *testing.T) {
+	k := &taskKind{name: "x"}
+	for range enoughSeen - 1 {
+		k.observe(time.Millisecond)
+	}
+	if k.short() {
+		t.Error("short before enough was seen")
+	}
+	k.observe(time.Millisecond)
+	if !k.short() {
+		t.Error("not short after eight runs of a millisecond")
+	}
+	k.observe(100 * time.Millisecond)
+	if k.short() {
+		t.Error("still short after a run of 100 ms")
+	}
+}
+
+func TestAutoscaleGoesUpAtOnceAndDownByOneAfterKeepalive(t *testing.T) {
+	a := autoscale{min: 2, max: 8, keepalive: 30 * time.Second, lastUp: noon}
+	steps := []struct {
+		after       time.Duration
+		slots, work int
+		want        int
+	}{
+		{0, 2, 0, 2},
+		{time.Second, 2, 5, 5},
+		{2 * time.Second, 5, 100, 8},
+		{20 * time.Second, 8, 1, 8},
+		{33 * time.Second, 8, 1, 7},
+		{40 * time.Second, 7, 1, 7},
+		{64 * time.Second, 7, 1, 6},
+		{65 * time.Second, 6, 6, 6},
+		{94 * time.Second, 6, 0, 6},
+		{200 * time.Second, 6, 0, 5},
+	}
+	for _, s := range steps {
+		if got := a.want(noon.Add(s.after), s.slots, s.work); got != s.want {
+			t.Errorf("after %s with %d slots and %d tasks: want %d slots, got %d", s.after, s.slots, s.work, s.want, got)
+		}
+	}
+}
+
+func TestARingKeepsTheNewest(t *testing.T) {
+	r := newRing[int](3)
+	for i := range 5 {
+		r.add(i)
+	}
+	var got []int
+	r.newestFirst(func(i int) { got = append(got, i) })
+	if !slices.Equal(got, []int{4, 3, 2}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestPatienceGrowsWithFailuresInARowAndForgives(t *testing.T) {
+	var p patience
+	var got []time.Duration
+	for _, at := range []time.Duration{0, time.Second, 2 * time.Second, 3 * time.Second, time.Minute} {
+		got = append(got, p.next(noon.Add(at)))
+	}
+	want := []time.Duration{0, 100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond, 0}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestTheEarliestOfTwoTimesIgnoresZero(t *testing.T) {
+	later := noon.Add(time.Second)
+	for _, c := range [][3]time.Time{{noon, later, noon}, {later, noon, noon}, {{}, noon, noon}, {noon, {}, noon}, {{}, {}, {}}} {
+		if got := earliest(c[0], c[1]); !got.Equal(c[2]) {
+			t.Errorf("earliest(%v, %v) = %v", c[0], c[1], got)
+		}
+	}
+}
