@@ -124,7 +124,7 @@ const (
 	OpTimeout = "timeout" // {"limit": seconds}: hard time limit
 	OpRevoked = "revoked" // {"reason": "revoked|expired|terminated", "signum": …}
 	OpUnknown = "unknown" // task not registered
-	OpReject  = "reject"  // {"requeue": bool}: the task raised Reject
+	OpReject  = "reject"  // {"requeue": bool, "reason": "…"}: the task raised Reject
 	OpFail    = "fail"    // {"exc": …}: record as failed whatever the ack mode (cut off, parked)
 	OpInvalid = "invalid" // ContentDisallowed, InvalidTaskError, bad ETA (5.7: FAILURE for a bad ETA)
 	OpSignal  = "signal"  // {"name": "worker_ready", …}: no payload

@@ -73,7 +73,12 @@ def worker_values(worker):
 
 
 def class_path(cls):
-    return cls if isinstance(cls, str) else f'{cls.__module__}:{cls.__qualname__}'
+    if isinstance(cls, str):
+        return cls
+    name = cls.__qualname__
+    if name.startswith(cls.__module__ + '.'):  # bootsteps have both in it
+        name = name[len(cls.__module__) + 1:]
+    return f'{cls.__module__}:{name}'
 
 
 def broker(app):

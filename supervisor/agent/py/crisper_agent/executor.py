@@ -134,7 +134,8 @@ class Executor:
             try:
                 if compression:
                     body = hooks.decompress(body, compression)
-                args, kwargs, embed = decode(body, content_type, encoding)
+                parts = decode(body, content_type, encoding)
+                args, kwargs, embed = parts if type(parts) is list else hooks.parts_of(parts)
             except MemoryError as exc:
                 return pack_done(seq, wire.OUT_OF_MEMORY, 0.0, repr(exc))
             except Exception as exc:
@@ -167,9 +168,9 @@ class Executor:
             return wire.pack_done(seq, wire.OUT_OF_MEMORY, runtime, repr(exc))
         if isinstance(exc, (SystemExit, KeyboardInterrupt)):
             if not terminating():
-                # Celery: worker/request.py, _worker_lost_info.
+                # Celery: worker/request.py, _worker_lost_info; 'Worker exited prematurely: ' goes before.
                 what = human_status(exit_status(exc)) if isinstance(exc, SystemExit) else type(exc).__name__
-                self.unsent = wire.pack_done(seq, wire.EXITED, runtime, f'Worker exited prematurely: {what}.')
+                self.unsent = wire.pack_done(seq, wire.EXITED, runtime, f'{what}.')
             raise exc
         text = ''.join(traceback.format_exception(type(exc), exc, exc.__traceback__))
         if isinstance(exc, KeyError) and request['task'] not in self.app.tasks:

@@ -98,6 +98,17 @@ def body_decoder():
     return decode
 
 
+def parts_of(body):
+    """args, kwargs and embed of a body that is no list: a tuple from pickle, or the
+    dict of a message between the protocols (worker/strategy.py, hybrid_to_proto2)."""
+    if not isinstance(body, dict):
+        return body
+    args, kwargs = body.get('args', ()), body.get('kwargs', {})
+    kwargs.items
+    return args, kwargs, {'callbacks': body.get('callbacks'), 'errbacks': body.get('errbacks'),
+                          'chord': body.get('chord'), 'chain': None}
+
+
 def outcome_of(info):
     """Outcome, exception and traceback of what the tracer returned as not successful."""
     exc = bare(info.exception)

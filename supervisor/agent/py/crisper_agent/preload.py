@@ -15,6 +15,8 @@ BROKEN_MODULE = ('Unable to load celery application.\n'
                  'While trying to load the module {0} the following error occurred:\n{1}')
 MISSING_APP = 'Unable to load celery application.\n{0}'
 
+BAD_SETTING = 'Unable to parse extra configuration from command line.'
+
 #: Options of `celery worker` that concern a process of ours, not Python's.
 NOT_OURS = {'pidfile', 'detach', 'uid', 'gid', 'umask', 'executable', 'purge'}
 
@@ -115,13 +117,21 @@ def worker_arguments(app, options):
     if disable_prefetch is not None:
         app.conf.worker_disable_prefetch = disable_prefetch
     if context.args:
-        app.config_from_cmdline(list(context.args), namespace='worker')
+        apply_settings(app, context.args)
     for name in NOT_OURS:
         kwargs.pop(name, None)
     expand_nodes(kwargs)
     kwargs.setdefault('no_color', obj.no_color)
     kwargs['quiet'] = True
     return kwargs
+
+
+def apply_settings(app, arguments):
+    """Trailing key=value arguments."""
+    try:
+        app.config_from_cmdline(list(arguments), namespace='worker')
+    except (KeyError, ValueError) as exc:
+        raise LoadError(f'{BAD_SETTING}\nReason: {exc}') from exc
 
 
 def overlay(command, context, kwargs, given):

@@ -175,7 +175,7 @@ class Steward:
         requeue = bool(spec.get('requeue'))
         if task.request is None:
             return record.reject(requeue=requeue)
-        info = raised(exceptions.Reject((spec.get('exc') or {}).get('message'), requeue=requeue))
+        info = raised(exceptions.Reject(spec.get('reason'), requeue=requeue))
         task.request.on_failure(info, return_ok=True)
         say_what_failed(record, info)
 

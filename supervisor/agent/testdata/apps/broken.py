@@ -1,0 +1,2 @@
+"""An app that does not import."""
+import a_module_that_is_not_there  # noqa: F401
