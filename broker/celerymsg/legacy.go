@@ -22,49 +22,48 @@ func isHybrid(body, contentType []byte) bool {
 
 // convert turns a message of protocol 1, or the hybrid, into one of protocol 2,
 // as celery/worker/strategy.py does: the members of the body become headers.
-func (m *Message) convert(h *fields, p *properties) Message {
-	m.setTexts(h, p)
+func (m *Message) convert(e *envelope) {
+	m.set(e)
+	m.Kind, m.Problem = Protocol1, ""
 	switch {
 	case m.Headers != nil && !isObject(m.Headers):
-		return m.fail(Unknown, "the headers are not an object")
+		m.fail(Unknown, "the headers are not an object")
+		return
 	case m.ContentType != "application/json":
 		// Celery would decode it, if its type is accepted; that takes Python.
-		return m.fail(Unknown, "no task in the headers, and a body of type "+clip(m.ContentType, 60)+" is not looked into")
+		m.fail(Unknown, "no task in the headers, and a body of type "+clip(m.ContentType, 60)+" is not looked into")
+		return
 	}
-	s := scanner{data: m.Body}
-	text, ok := s.value(0)
-	s.space()
-	if !ok || s.pos != len(m.Body) {
-		return m.fail(Undecodable, "the body is not JSON")
+	at := skipSpace(m.Body, 0)
+	end := skipValue(m.Body, at, 0)
+	if end == bad || skipSpace(m.Body, end) != len(m.Body) {
+		m.fail(Undecodable, "the body is not JSON")
+		return
 	}
-	l := readLegacy(text)
-	if l.task == nil && h.task == nil {
-		return m.fail(Unknown, "neither headers nor body name a task")
+	l := readLegacy(m.Body[at:end])
+	if l.task == nil && e.task == nil {
+		m.fail(Unknown, "neither headers nor body name a task")
+		return
 	}
+	headers := l.headers(m.Body[at:end], m.Headers)
+	l.fields.merge(&e.fields)
+	e.fields = l.fields
 	m.Kind = Protocol1
+	m.set(e)
 	if l.kwargs != nil && !isObject(l.kwargs) {
-		l.fields.merge(h)
-		m.set(&l.fields, p)
 		m.Problem = "Task keyword arguments must be a mapping"
-		return *m
+		return
 	}
-	m.Headers = l.headers(text, m.Headers)
-	l.fields.merge(h)
-	m.set(&l.fields, p)
+	m.Headers, m.Body = headers, l.body()
 	m.ArgsRepr, m.KwargsRepr = repr(l.args, "()"), repr(l.kwargs, "{}")
-	m.Body = l.body()
 	m.ContentType, m.ContentEncoding = "application/json", "utf-8"
-	return *m
 }
 
 func readLegacy(text []byte) (l legacy) {
 	it := object(text)
-	for {
-		key, value, ok := it.next()
-		if !ok {
-			return l
-		}
-		switch string(key) {
+	for it.next() {
+		value := it.value()
+		switch string(it.key) {
 		case "args":
 			l.args = value
 		case "kwargs":
@@ -79,9 +78,10 @@ func readLegacy(text []byte) (l legacy) {
 		case "chord":
 			l.chord = value
 		default:
-			l.fields.header(key, value)
+			l.fields.header(it.key, value)
 		}
 	}
+	return l
 }
 
 // merge lets what the headers say overrule the body (hybrid_to_proto2). A v1
@@ -98,7 +98,6 @@ func (f *fields) merge(h *fields) {
 			*pair.body = *pair.header
 		}
 	}
-	f.contentType, f.contentEncoding = h.contentType, h.contentEncoding
 }
 
 // headers is the body with what Celery adds to it, and with our own headers.

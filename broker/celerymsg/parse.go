@@ -1,6 +1,7 @@
 package celerymsg
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"math"
@@ -18,60 +19,59 @@ const DeathsHeader = "x-crisper-deaths"
 // that all the text fields share, so that a Message's fields do not keep Raw alive.
 func ParseEnvelope(raw []byte) Message {
 	m := Message{Raw: raw}
-	e, ok := readEnvelope(raw)
-	if !ok {
-		return m.fail(Undecodable, "the envelope is not a JSON object")
+	var e envelope
+	if !e.read(raw) {
+		m.fail(Undecodable, "the envelope is not a JSON object")
+		return m
 	}
 	m.Headers, m.Properties = e.headers, e.properties
-	p := readProperties(e.properties)
-	body, problem := decodeBody(e.body, p.bodyEncoding)
-	if problem != "" {
-		m.setTexts(&fields{contentType: e.contentType, contentEncoding: e.contentEncoding}, &p)
-		return m.fail(Undecodable, problem)
-	}
+	body, problem := decodeBody(e.body, e.bodyEncoding)
 	m.Body = body
-	h := readHeaders(e.headers)
-	h.contentType, h.contentEncoding = e.contentType, e.contentEncoding
-	if h.task == nil || isHybrid(body, e.contentType) {
-		return m.convert(&h, &p)
+	switch {
+	case problem != "":
+		m.set(&e)
+		m.fail(Undecodable, problem)
+	case e.task == nil || isHybrid(body, e.contentType):
+		m.convert(&e)
+	default:
+		m.set(&e)
 	}
-	m.set(&h, &p)
 	return m
 }
 
-func (m *Message) fail(k Kind, problem string) Message {
-	m.Kind, m.Problem = k, problem
-	return *m
-}
+func (m *Message) fail(k Kind, problem string) { m.Kind, m.Problem = k, problem }
 
-// envelope holds the texts of the top-level members; nil when absent or null.
-// Of keys that stand twice the last wins, as in Python.
+// envelope holds the texts of what is read; nil when absent, and null where that
+// means the same. Of keys that stand twice the last wins, as in Python.
 type envelope struct {
 	body, headers, properties, contentType, contentEncoding []byte
+	fields
+	props
 }
 
-func readEnvelope(raw []byte) (e envelope, ok bool) {
+// read goes through the whole text once and says whether it is an object.
+func (e *envelope) read(raw []byte) bool {
 	it := object(raw)
-	for {
-		key, value, more := it.next()
-		if !more {
-			break
-		}
-		switch string(key) {
+	for it.next() {
+		switch string(it.key) {
 		case "body":
-			e.body = notNull(value)
+			e.body = notNull(it.value())
 		case "headers":
-			e.headers = notNull(value)
+			e.fields = fields{}
+			e.headers = notNull(e.fields.read(&it))
 		case "properties":
-			e.properties = notNull(value)
+			e.props = props{}
+			e.properties = notNull(e.props.read(&it))
 		case "content-type":
-			e.contentType = notNull(value)
+			e.contentType = notNull(it.value())
 		case "content-encoding":
-			e.contentEncoding = notNull(value)
+			e.contentEncoding = notNull(it.value())
+		default:
+			it.value()
 		}
 	}
-	it.space()
-	return e, !it.bad && it.pos == len(raw)
+	end := it.end()
+	return end != bad && skipSpace(raw, end) == len(raw)
 }
 
 func notNull(text []byte) []byte {
@@ -84,40 +84,47 @@ func notNull(text []byte) []byte {
 func isString(text []byte) bool { return len(text) > 0 && text[0] == '"' }
 func isObject(text []byte) bool { return len(text) > 0 && text[0] == '{' }
 
-// properties holds the texts of the members that are read.
-type properties struct {
+// props holds the texts of the properties that are read.
+type props struct {
 	bodyEncoding, replyTo, correlationID, priority []byte
 	exchange, routingKey, redelivered              []byte
 }
 
-func readProperties(text []byte) (p properties) {
-	var info []byte
-	it := object(text)
-	for {
-		key, value, more := it.next()
-		if !more {
-			break
-		}
-		switch string(key) {
+// read moves over the value of outer and takes what it finds there.
+func (p *props) read(outer *members) []byte {
+	it, ok := outer.nested()
+	if !ok {
+		return outer.value()
+	}
+	for it.next() {
+		switch string(it.key) {
 		case "body_encoding":
-			p.bodyEncoding = notNull(value)
+			p.bodyEncoding = notNull(it.value())
 		case "reply_to":
-			p.replyTo = value
+			p.replyTo = it.value()
 		case "correlation_id":
-			p.correlationID = value
+			p.correlationID = it.value()
 		case "priority":
-			p.priority = value
+			p.priority = it.value()
 		case "delivery_info":
-			info = value
+			p.exchange, p.routingKey, p.redelivered = nil, nil, nil
+			p.readDeliveryInfo(&it)
+		default:
+			it.value()
 		}
 	}
-	it = object(info)
-	for {
-		key, value, more := it.next()
-		if !more {
-			break
-		}
-		switch string(key) {
+	return outer.leave(&it)
+}
+
+func (p *props) readDeliveryInfo(outer *members) {
+	it, ok := outer.nested()
+	if !ok {
+		outer.value()
+		return
+	}
+	for it.next() {
+		value := it.value()
+		switch string(it.key) {
 		case "exchange":
 			p.exchange = value
 		case "routing_key":
@@ -126,7 +133,7 @@ func readProperties(text []byte) (p properties) {
 			p.redelivered = value
 		}
 	}
-	return p
+	outer.leave(&it)
 }
 
 // decodeBody undoes the transport's encoding (kombu/transport/virtual/base.py:814-822).
@@ -139,9 +146,9 @@ func decodeBody(text, encoding []byte) (body []byte, problem string) {
 	}
 	switch {
 	case encoding == nil:
-		return inner(text), ""
+		return inner(text[1 : len(text)-1]), ""
 	case string(encoding) == `"base64"`:
-		return decodeBase64(inner(text))
+		return decodeBase64(inner(text[1 : len(text)-1]))
 	default:
 		return nil, "the body has an unknown transport encoding: " + clip(string(encoding), 40)
 	}
@@ -175,18 +182,18 @@ type fields struct {
 	task, id, shadow, rootID, parentID, group, eta, expires []byte
 	retries, timelimit, ignoreResult, argsrepr, kwargsrepr  []byte
 	stampedHeaders, redelivered, deaths                     []byte
-	contentType, contentEncoding                            []byte
 }
 
-func readHeaders(text []byte) (f fields) {
-	it := object(text)
-	for {
-		key, value, more := it.next()
-		if !more {
-			return f
-		}
-		f.header(key, value)
+// read moves over the value of outer and takes what it finds there.
+func (f *fields) read(outer *members) []byte {
+	it, ok := outer.nested()
+	if !ok {
+		return outer.value()
 	}
+	for it.next() {
+		f.header(it.key, it.value())
+	}
+	return outer.leave(&it)
 }
 
 func (f *fields) header(key, value []byte) {
@@ -227,19 +234,19 @@ func (f *fields) header(key, value []byte) {
 }
 
 // set fills in everything that is read from headers and properties.
-func (m *Message) set(f *fields, p *properties) {
-	m.setTexts(f, p)
-	m.Retries = number(f.retries)
-	m.Priority = number(p.priority)
-	m.Deaths = max(0, number(f.deaths))
-	m.Redelivered = string(f.redelivered) == "true" || string(p.redelivered) == "true"
-	m.StampedHeaders = f.stampedHeaders
-	m.IgnoreResult = truth(f.ignoreResult)
+func (m *Message) set(e *envelope) {
+	m.setTexts(e)
+	m.Retries = number(e.retries)
+	m.Priority = number(e.priority)
+	m.Deaths = max(0, number(e.deaths))
+	m.Redelivered = string(e.fields.redelivered) == "true" || string(e.props.redelivered) == "true"
+	m.StampedHeaders = e.stampedHeaders
+	m.IgnoreResult = truth(e.ignoreResult)
 	ok := true
-	if m.HardLimit, m.SoftLimit, ok = limits(f.timelimit); !ok {
-		m.Problem = "invalid time limits " + clip(string(f.timelimit), 40)
+	if m.HardLimit, m.SoftLimit, ok = limits(e.timelimit); !ok {
+		m.Problem = "invalid time limits " + clip(string(e.timelimit), 40)
 	}
-	m.check(f)
+	m.check(&e.fields)
 }
 
 // check says why a message that names a task cannot be run all the same.
@@ -259,15 +266,15 @@ func (m *Message) check(f *fields) {
 }
 
 // setTexts gives all text fields one allocation of their own.
-func (m *Message) setTexts(f *fields, p *properties) {
+func (m *Message) setTexts(e *envelope) {
 	texts := [...]struct {
 		dst *string
 		src []byte
 	}{
-		{&m.Task, f.task}, {&m.ID, f.id}, {&m.Shadow, f.shadow}, {&m.RootID, f.rootID}, {&m.ParentID, f.parentID},
-		{&m.Group, f.group}, {&m.ETA, f.eta}, {&m.Expires, f.expires}, {&m.ArgsRepr, f.argsrepr},
-		{&m.KwargsRepr, f.kwargsrepr}, {&m.ReplyTo, p.replyTo}, {&m.Exchange, p.exchange},
-		{&m.RoutingKey, p.routingKey}, {&m.ContentType, f.contentType}, {&m.ContentEncoding, f.contentEncoding},
+		{&m.Task, e.task}, {&m.ID, e.id}, {&m.Shadow, e.shadow}, {&m.RootID, e.rootID}, {&m.ParentID, e.parentID},
+		{&m.Group, e.group}, {&m.ETA, e.eta}, {&m.Expires, e.expires}, {&m.ArgsRepr, e.argsrepr},
+		{&m.KwargsRepr, e.kwargsrepr}, {&m.ReplyTo, e.replyTo}, {&m.Exchange, e.exchange},
+		{&m.RoutingKey, e.routingKey}, {&m.ContentType, e.contentType}, {&m.ContentEncoding, e.contentEncoding},
 	}
 	size := 0
 	for i := range texts {
@@ -279,19 +286,24 @@ func (m *Message) setTexts(f *fields, p *properties) {
 	all.Grow(size)
 	for i := range texts {
 		if isString(texts[i].src) {
-			*texts[i].dst = carve(&all, inner(texts[i].src))
+			*texts[i].dst = carve(&all, texts[i].src)
 		}
 	}
 }
 
-// carve appends text to all and returns that part of it. The builder has room
-// for everything, so the part stays where it is.
+// carve adds what a string's text stands for to all and returns that part of it.
+// The builder has room for everything, so the part stays where it is.
 func carve(all *strings.Builder, text []byte) string {
-	if !utf8.Valid(text) { // as kombu's bytes_to_str; rare, and may grow
-		return strings.ToValidUTF8(string(text), "\uFFFD")
-	}
+	text = text[1 : len(text)-1]
 	start := all.Len()
-	all.Write(text)
+	switch {
+	case !utf8.Valid(text): // as kombu's bytes_to_str
+		return strings.ToValidUTF8(string(inner(text)), "\uFFFD")
+	case bytes.IndexByte(text, '\\') < 0:
+		all.Write(text)
+	default:
+		unquote(all, text)
+	}
 	return all.String()[start:]
 }
 
@@ -333,19 +345,20 @@ func limits(text []byte) (hard, soft time.Duration, ok bool) {
 	if text[0] != '[' {
 		return 0, 0, false
 	}
-	s := scanner{data: text, pos: 1}
-	if s.take(']') {
+	if skipByte(text, 1, ']') != bad {
 		return 0, 0, true // Celery: an empty list is as good as none (request.py:127)
 	}
-	first, ok1 := s.value(0)
-	comma := s.take(',')
-	if !ok1 || !comma {
+	at := skipSpace(text, 1)
+	comma := skipValue(text, at, 0)
+	first := text[at:comma]
+	if comma = skipByte(text, comma, ','); comma == bad {
 		return 0, 0, false
 	}
-	second, ok2 := s.value(0)
+	at = skipSpace(text, comma)
+	end := skipValue(text, at, 0)
 	hard, okHard := seconds(first)
-	soft, okSoft := seconds(second)
-	return hard, soft, ok2 && s.take(']') && okHard && okSoft
+	soft, okSoft := seconds(text[at:end])
+	return hard, soft, okHard && okSoft && skipByte(text, end, ']') != bad
 }
 
 func seconds(text []byte) (time.Duration, bool) {

@@ -8,7 +8,9 @@ import "bytes"
 // by dict.update: Python's reader lets the last of equal keys win.
 func (m *Message) AppendRequest(dst []byte, hostname string) []byte {
 	dst = openObject(dst, m.Headers)
-	p := readProperties(m.Properties)
+	var p props
+	whole := members{text: m.Properties, pos: skipSpace(m.Properties, 0)}
+	p.read(&whole)
 	dst = append(dst, `"properties": `...)
 	if isObject(m.Properties) {
 		dst = append(dst, m.Properties...)

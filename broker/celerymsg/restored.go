@@ -9,8 +9,8 @@ import "strconv"
 // headers or there is no delivery_info nothing is added, as in kombu; what is no
 // envelope comes back as it was. raw is not modified.
 func MarkRestored(raw []byte, deaths int) []byte {
-	e, ok := readEnvelope(raw)
-	if !ok {
+	var e envelope
+	if !e.read(raw) {
 		return raw
 	}
 	info := member(e.properties, "delivery_info")
@@ -33,15 +33,12 @@ func MarkRestored(raw []byte, deaths int) []byte {
 // member is the text of a member of an object, nil when there is none.
 func member(text []byte, name string) (found []byte) {
 	it := object(text)
-	for {
-		key, value, ok := it.next()
-		if !ok {
-			return found
-		}
-		if string(key) == name {
+	for it.next() {
+		if value := it.value(); string(it.key) == name {
 			found = value
 		}
 	}
+	return found
 }
 
 // edit replaces raw[from:to]. Pieces are put together without a comma in between.
@@ -57,13 +54,10 @@ func putMember(raw, obj []byte, name, value string) edit {
 	base := offset(raw, obj)
 	e := edit{value: value}
 	it := object(obj)
-	for {
-		key, old, ok := it.next()
-		if !ok {
-			break
-		}
+	for it.next() {
+		old := it.value()
 		e.comma = true
-		if string(key) == name {
+		if string(it.key) == name {
 			e.from = base + offset(obj, old)
 			e.to = e.from + len(old)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -13,122 +14,117 @@ import (
 // its recursion limit of 1000, and the executor has to read the same text again.
 const maxDepth = 500
 
-// scanner walks JSON text without building anything. It accepts what Python's
-// json module accepts (NaN and the infinities included) and nothing else.
-type scanner struct {
-	data []byte
-	pos  int
-}
+// The skip functions move over JSON text without building anything: from a
+// position to the one behind, or bad. They accept what Python's json module accepts
+// (NaN and the infinities included) and nothing else. Positions are passed in
+// registers: this is the hot path of every delivery.
 
-func (s *scanner) space() {
-	for s.pos < len(s.data) {
-		switch s.data[s.pos] {
-		case ' ', '\t', '\n', '\r':
-			s.pos++
-		default:
-			return
-		}
+const bad = -1
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+		i++
 	}
+	return i
 }
 
-// take moves over c, after any space.
-func (s *scanner) take(c byte) bool {
-	s.space()
-	if s.pos < len(s.data) && s.data[s.pos] == c {
-		s.pos++
-		return true
+// skipByte moves over c, after any space.
+func skipByte(b []byte, i int, c byte) int {
+	if i = skipSpace(b, i); i < len(b) && b[i] == c {
+		return i + 1
 	}
-	return false
+	return bad
 }
 
-// value moves over one value and returns its text.
-func (s *scanner) value(depth int) ([]byte, bool) {
-	s.space()
-	start := s.pos
-	if s.pos >= len(s.data) || !s.skip(depth) {
-		return nil, false
+// skipValue moves over one value; there is no space before it.
+func skipValue(b []byte, i, depth int) int {
+	if i >= len(b) {
+		return bad
 	}
-	return s.data[start:s.pos], true
-}
-
-func (s *scanner) skip(depth int) bool {
-	switch c := s.data[s.pos]; c {
+	switch b[i] {
 	case '"':
-		return s.skipString()
-	case '{', '[':
-		return depth < maxDepth && s.skipNested(c, depth+1)
+		return skipString(b, i)
+	case '{':
+		return skipObject(b, i, depth+1)
+	case '[':
+		return skipArray(b, i, depth+1)
 	case 't':
-		return s.word("true")
+		return skipWord(b, i, "true")
 	case 'f':
-		return s.word("false")
+		return skipWord(b, i, "false")
 	case 'n':
-		return s.word("null")
+		return skipWord(b, i, "null")
 	case 'N':
-		return s.word("NaN")
+		return skipWord(b, i, "NaN")
 	case 'I':
-		return s.word("Infinity")
-	default:
-		return s.skipNumber()
+		return skipWord(b, i, "Infinity")
 	}
+	return skipNumber(b, i)
 }
 
-func (s *scanner) word(w string) bool {
-	if len(s.data)-s.pos < len(w) || string(s.data[s.pos:s.pos+len(w)]) != w {
-		return false
+func skipWord(b []byte, i int, w string) int {
+	if len(b)-i < len(w) || string(b[i:i+len(w)]) != w {
+		return bad
 	}
-	s.pos += len(w)
-	return true
+	return i + len(w)
 }
 
-func (s *scanner) skipNested(open byte, depth int) bool {
-	end := open + 2 // '[' and ']', '{' and '}' are two apart
-	s.pos++
-	if s.take(end) {
-		return true
+func skipObject(b []byte, i, depth int) int {
+	it := members{text: b, pos: i + 1, depth: depth, bad: depth > maxDepth}
+	for it.next() {
+		it.value()
+	}
+	return it.end()
+}
+
+func skipArray(b []byte, i, depth int) int {
+	if depth > maxDepth {
+		return bad
+	}
+	i++
+	if end := skipByte(b, i, ']'); end != bad {
+		return end
 	}
 	for {
-		if open == '{' {
-			s.space()
-			if s.pos >= len(s.data) || s.data[s.pos] != '"' || !s.skipString() || !s.take(':') {
-				return false
-			}
+		if i = skipValue(b, skipSpace(b, i), depth); i == bad {
+			return bad
 		}
-		if _, ok := s.value(depth); !ok {
-			return false
+		if i = skipSpace(b, i); i >= len(b) {
+			return bad
 		}
-		if s.take(end) {
-			return true
-		}
-		if !s.take(',') {
-			return false
+		switch b[i] {
+		case ']':
+			return i + 1
+		case ',':
+			i++
+		default:
+			return bad
 		}
 	}
 }
 
-// skipString looks at eight bytes at a time: most of a message is text without
-// a quote, a backslash or a control character.
-func (s *scanner) skipString() bool {
-	s.pos++
+func skipString(b []byte, i int) int {
+	i++
 	for {
-		s.pos += plainPrefix(s.data[s.pos:])
-		if s.pos >= len(s.data) {
-			return false
+		i += plainPrefix(b[i:])
+		if i >= len(b) {
+			return bad
 		}
-		switch s.data[s.pos] {
+		switch b[i] {
 		case '"':
-			s.pos++
-			return true
+			return i + 1
 		case '\\':
-			if !s.skipEscape() {
-				return false
+			if i = skipEscape(b, i); i == bad {
+				return bad
 			}
 		default: // a control character
-			return false
+			return bad
 		}
 	}
 }
 
 // plainPrefix is the number of bytes before the first that matters in a string.
+// It looks at eight at a time: most of a message is text without any.
 func plainPrefix(b []byte) int {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
 	n := 0
@@ -150,123 +146,164 @@ func plainPrefix(b []byte) int {
 	return n
 }
 
-func (s *scanner) skipEscape() bool {
-	if s.pos+1 >= len(s.data) {
-		return false
+func skipEscape(b []byte, i int) int {
+	if i+1 >= len(b) {
+		return bad
 	}
-	switch s.data[s.pos+1] {
+	switch b[i+1] {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		s.pos += 2
-		return true
+		return i + 2
 	case 'u':
-		if _, ok := hex4(s.data[s.pos+2:]); !ok {
-			return false
+		if _, ok := hex4(b[i+2:]); ok {
+			return i + 6
 		}
-		s.pos += 6
-		return true
 	}
-	return false
+	return bad
 }
 
-func (s *scanner) skipNumber() bool {
-	if s.data[s.pos] == '-' {
-		s.pos++
-		if s.pos < len(s.data) && s.data[s.pos] == 'I' {
-			return s.word("Infinity")
+func skipNumber(b []byte, i int) int {
+	if b[i] == '-' {
+		if i++; i < len(b) && b[i] == 'I' {
+			return skipWord(b, i, "Infinity")
 		}
 	}
-	if s.pos < len(s.data) && s.data[s.pos] == '0' {
-		s.pos++
-	} else if s.digits() == 0 {
-		return false
+	start := i
+	if i < len(b) && b[i] == '0' {
+		i++
+	} else if i = skipDigits(b, i); i == start {
+		return bad
 	}
-	if s.pos < len(s.data) && s.data[s.pos] == '.' {
-		s.pos++
-		if s.digits() == 0 {
-			return false
+	if i < len(b) && b[i] == '.' {
+		start = i + 1
+		if i = skipDigits(b, start); i == start {
+			return bad
 		}
 	}
-	if s.pos < len(s.data) && (s.data[s.pos] == 'e' || s.data[s.pos] == 'E') {
-		s.pos++
-		if s.pos < len(s.data) && (s.data[s.pos] == '+' || s.data[s.pos] == '-') {
-			s.pos++
+	if i < len(b) && b[i]|0x20 == 'e' {
+		if i++; i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
 		}
-		return s.digits() > 0
+		start = i
+		if i = skipDigits(b, start); i == start {
+			return bad
+		}
 	}
-	return true
+	return i
 }
 
-func (s *scanner) digits() (n int) {
-	for s.pos < len(s.data) && '0' <= s.data[s.pos] && s.data[s.pos] <= '9' {
-		s.pos++
-		n++
+func skipDigits(b []byte, i int) int {
+	for i < len(b) && '0' <= b[i] && b[i] <= '9' {
+		i++
 	}
-	return n
+	return i
 }
 
-// members iterates over an object.
+// members iterates over an object. After next, key is the member's name and
+// pos is at its value; value or nested moves over that.
 type members struct {
-	scanner
+	text  []byte
+	key   []byte
+	pos   int
 	depth int
 	begun bool
-	// bad is set when the text turned out not to be an object.
-	bad bool
+	ended bool
+	bad   bool
 }
 
 // object begins to iterate over text, which need not be one.
 func object(text []byte) members {
-	m := members{scanner: scanner{data: text}}
-	m.bad = !m.take('{')
+	m := members{text: text, pos: skipByte(text, 0, '{'), depth: 1}
+	m.bad = m.pos == bad
 	return m
 }
 
-// next returns the next key, unquoted, and the text of its value.
-func (m *members) next() (key, value []byte, ok bool) {
-	if m.bad || m.take('}') {
-		return nil, nil, false
+// next moves to the value of the next member.
+func (m *members) next() bool {
+	if m.bad || m.ended {
+		return false
 	}
-	if m.begun && !m.take(',') {
-		m.bad = true
-		return nil, nil, false
+	b := m.text
+	i := skipSpace(b, m.pos)
+	if i < len(b) && b[i] == '}' {
+		m.ended, m.pos = true, i+1
+		return false
+	}
+	if m.begun {
+		if i = skipByte(b, i, ','); i == bad {
+			return m.fail()
+		}
+		i = skipSpace(b, i)
 	}
 	m.begun = true
-	m.space()
+	if i >= len(b) || b[i] != '"' {
+		return m.fail()
+	}
+	end := skipString(b, i)
+	if end == bad {
+		return m.fail()
+	}
+	m.key = inner(b[i+1 : end-1])
+	if i = skipByte(b, end, ':'); i == bad {
+		return m.fail()
+	}
+	m.pos = skipSpace(b, i)
+	return true
+}
+
+func (m *members) fail() bool {
+	m.bad = true
+	return false
+}
+
+// value moves over the value and returns its text.
+func (m *members) value() []byte {
 	start := m.pos
-	if m.pos >= len(m.data) || m.data[m.pos] != '"' || !m.skipString() {
+	if m.pos = skipValue(m.text, start, m.depth); m.pos == bad {
 		m.bad = true
-		return nil, nil, false
+		return nil
 	}
-	key = inner(m.data[start:m.pos])
-	if !m.take(':') {
-		m.bad = true
-		return nil, nil, false
-	}
-	if value, ok = m.value(m.depth + 1); !ok {
-		m.bad = true
-	}
-	return key, value, ok
+	return m.text[start:m.pos]
 }
 
-// inner is what a string's text stands for. It allocates only when there are escapes.
-func inner(text []byte) []byte {
-	text = text[1 : len(text)-1]
-	if bytes.IndexByte(text, '\\') < 0 {
-		return text
+// nested begins to iterate over the value in place if it is an object. The
+// caller goes through all of it, and then calls leave.
+func (m *members) nested() (in members, ok bool) {
+	if m.pos >= len(m.text) || m.text[m.pos] != '{' {
+		return members{}, false
 	}
-	return appendUnquoted(make([]byte, 0, len(text)), text)
+	return members{text: m.text, pos: m.pos + 1, depth: m.depth + 1}, true
 }
 
-// appendUnquoted decodes the escapes of a string that has been scanned.
-func appendUnquoted(dst, text []byte) []byte {
+// leave ends what nested began and returns the text of the value.
+func (m *members) leave(in *members) []byte {
+	start := m.pos
+	if m.pos = in.end(); m.pos == bad {
+		m.bad = true
+		return nil
+	}
+	return m.text[start:m.pos]
+}
+
+// end is the position behind the object, bad if it was not one.
+func (m *members) end() int {
+	if m.bad || !m.ended {
+		return bad
+	}
+	return m.pos
+}
+
+// unquote writes what a string's text without its quotes stands for.
+func unquote(dst *strings.Builder, text []byte) {
 	for len(text) > 0 {
 		n := bytes.IndexByte(text, '\\')
 		if n < 0 {
-			return append(dst, text...)
+			dst.Write(text)
+			return
 		}
-		dst = append(dst, text[:n]...)
+		dst.Write(text[:n])
 		text = text[n:]
 		if text[1] != 'u' {
-			dst = append(dst, escaped(text[1]))
+			dst.WriteByte(escaped(text[1]))
 			text = text[2:]
 			continue
 		}
@@ -277,9 +314,19 @@ func appendUnquoted(dst, text []byte) []byte {
 				r, text = utf16.DecodeRune(r, low), text[6:]
 			}
 		}
-		dst = utf8.AppendRune(dst, r) // a lone surrogate becomes U+FFFD
+		dst.WriteRune(r) // a lone surrogate becomes U+FFFD
 	}
-	return dst
+}
+
+// inner is what a string's text without its quotes stands for. It allocates only
+// when there are escapes.
+func inner(text []byte) []byte {
+	if bytes.IndexByte(text, '\\') < 0 {
+		return text
+	}
+	var out strings.Builder
+	unquote(&out, text)
+	return []byte(out.String())
 }
 
 func escaped(c byte) byte {
