@@ -14,13 +14,14 @@ app = importlib.import_module(sys.argv[1]).app
 made = {}
 with app.connection_for_write() as connection:
     client = connection.default_channel.client
+    queue = app.conf.task_default_queue
+    if client.llen(queue):
+        sys.exit("capture.py: the queue %s is not empty" % queue)
     for name in sys.argv[2:]:
-        task_id, aside = str(uuid.uuid4()), "capture-" + uuid.uuid4().hex
-        app.send_task(name, task_id=task_id, exchange="", routing_key=aside)
-        envelope = json.loads(client.rpop(aside))
-        queue = app.conf.task_default_queue
+        task_id = str(uuid.uuid4())
+        app.send_task(name, task_id=task_id)  # without its arguments: by name nothing checks them
+        envelope = json.loads(client.rpop(queue))
         envelope["properties"]["delivery_tag"] = "@TAG@"
-        envelope["properties"]["delivery_info"]["routing_key"] = queue
         envelope["body"] = "@BODY@"
         made[name] = {"queue": queue, "message": json.dumps(envelope).replace(task_id, "@ID@")}
 print(json.dumps(made))

@@ -3,11 +3,14 @@
 package proctree
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -57,7 +60,7 @@ func Measure(root int) (Memory, error) {
 	var sum Memory
 	for _, pid := range PIDs(root) {
 		m, err := ofProcess(pid)
-		if os.IsNotExist(err) {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 			continue // gone meanwhile
 		}
 		if err != nil {

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"crisper/integration/harness"
+)
+
+type worker = harness.Worker
+
+func command(name string, env []string, args ...string) harness.Command {
+	return harness.Command{Name: name, Args: args, Env: env}
+}
+
+// figure is one line of the table.
+type figure struct {
+	Title  string `json:"title"`
+	Unit   string `json:"unit"`
+	Higher bool   `json:"higher_is_better"`
+	// Goal is the ratio to reach, or with Limit an absolute value of Crisper's.
+	Goal  float64 `json:"goal,omitempty"`
+	Limit float64 `json:"limit,omitempty"`
+}
+
+// experiment measures one side once, and gives a value for each of its figures.
+type experiment struct {
+	name    string
+	figures []figure
+	rounds  int // at most; 0: as many as asked for
+	run     func(ctx context.Context, b *bench, s side) ([]float64, error)
+}
+
+func experiments() []experiment {
+	return []experiment{
+		{"noop", []figure{{"no-op tasks", "tasks/s", true, 20, 0}}, 0, throughput("noop", "-c 2", 1)},
+		{"recycled", []figure{{"no-op tasks, `--max-tasks-per-child=100`", "tasks/s", true, 25, 0}}, 0,
+			throughput("noop", "-c 2 --max-tasks-per-child 100", 0.7)},
+		{"results", []figure{{"`add`, results in Redis", "tasks/s", true, 4, 0}}, 0, withResults},
+		{"latency", []figure{{"enqueue to start, idle, p50", "ms", false, 4, 0}, {"enqueue to start, idle, p99", "ms", false, 4, 0}}, 0, latency},
+		{"child", []figure{{"private memory of one more child", "MB", false, 5, 0}}, 3, perChild},
+		{"pool", []figure{{"whole pool of 4, PSS", "MB", false, 2, 0}}, 3, wholePool},
+		{"gap", []figure{{"gap of a recycled slot, median", "ms", false, 0, 5}, {"gap of a recycled slot, p99", "ms", false, 0, 0}}, 3, gap},
+		{"probe", []figure{{"probe", "ms", false, 0, 1}}, 3, probe},
+		{"idle", []figure{{"idle CPU", "ms/s", false, 2, 0}, {"idle broker commands", "1/s", false, 2, 0}}, 3, idle},
+	}
+}
+
+// outcome is what an experiment gave: values[side][figure][round].
+type outcome struct {
+	Name    string                 `json:"name"`
+	Figures []figure               `json:"figures"`
+	Values  map[string][][]float64 `json:"values"`
+	Load    []float64              `json:"load_average"` // at the start of each round
+}
+
+// measure runs all sides in every round, and who goes first changes from round to
+// round: what the machine does meanwhile strikes both.
+func (b *bench) measure(ctx context.Context, e experiment, sides []side, say func(string, ...any)) (outcome, error) {
+	o := outcome{Name: e.name, Figures: e.figures, Values: map[string][][]float64{}}
+	for _, s := range sides {
+		o.Values[s.name] = make([][]float64, len(e.figures))
+	}
+	rounds := b.size.Rounds
+	if e.rounds > 0 {
+		rounds = min(rounds, e.rounds)
+	}
+	for round := range rounds {
+		o.Load = append(o.Load, loadAverage())
+		for i := range sides {
+			s := sides[(i+round)%len(sides)]
+			start := time.Now()
+			limited, cancel := context.WithTimeout(ctx, patience)
+			values, err := e.run(limited, b, s)
+			cancel()
+			if err != nil {
+				return o, fmt.Errorf("cannot measure %s of %s: %w", e.name, s.name, err)
+			}
+			for f, v := range values {
+				o.Values[s.name][f] = append(o.Values[s.name][f], v)
+			}
+			say("%-9s round %d  %-8s %s  (%.1f s)", e.name, round+1, s.name, describe(e.figures, values), time.Since(start).Seconds())
+		}
+	}
+	return o, nil
+}
+
+func describe(figures []figure, values []float64) string {
+	text := ""
+	for i, f := range figures {
+		text += fmt.Sprintf(" %s %s", number(values[i]), f.Unit)
+	}
+	return text
+}

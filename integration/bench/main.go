@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"crisper/integration/harness"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// settings are the flags.
+type settings struct {
+	rows, only, json, page string
+	rounds, tasks, factor  int
+	smoke, peers, write    bool
+}
+
+func parse(args []string, out io.Writer) (settings, error) {
+	var s settings
+	set := flag.NewFlagSet("bench", flag.ContinueOnError)
+	set.SetOutput(out)
+	set.StringVar(&s.rows, "rows", "", "experiments to run, separated by commas; default: all ("+strings.Join(names(), ", ")+")")
+	set.StringVar(&s.only, "only", "", "measure one side only, celery or crisper (no ratios then)")
+	set.IntVar(&s.rounds, "rounds", 0, "rounds of each experiment")
+	set.IntVar(&s.tasks, "tasks", 0, "messages for Celery in a throughput round")
+	set.IntVar(&s.factor, "factor", 0, "times as many messages for Crisper")
+	set.BoolVar(&s.smoke, "smoke", false, "run everything once and tiny, to see that it works; the figures mean nothing")
+	set.BoolVar(&s.peers, "peers", true, "measure Dramatiq and Huey too (not with -smoke)")
+	set.StringVar(&s.json, "json", "", "write all values to this file")
+	set.BoolVar(&s.write, "write", false, "write the measured part of the page")
+	set.StringVar(&s.page, "page", "docs/benchmarks.md", "the page, from the repository's root")
+	err := set.Parse(args)
+	return s, err
+}
+
+func (s settings) size() size {
+	z := full
+	if s.smoke {
+		z = smoke
+	}
+	for _, f := range []struct {
+		value int
+		into  *int
+	}{{s.rounds, &z.Rounds}, {s.tasks, &z.Tasks}, {s.factor, &z.Factor}} {
+		if f.value > 0 {
+			*f.into = f.value
+		}
+	}
+	return z
+}
+
+func names() []string {
+	var all []string
+	for _, e := range append(experiments(), peerExperiment()) {
+		all = append(all, e.name)
+	}
+	return all
+}
+
+// wants says whether an experiment was asked for.
+func (s settings) wants(name string) bool {
+	return s.rows == "" || slices.Contains(strings.Split(s.rows, ","), name)
+}
+
+func (s settings) check() error {
+	for _, name := range strings.Split(s.rows, ",") {
+		if name != "" && !slices.Contains(names(), name) {
+			return fmt.Errorf("there is no experiment %q; there are %s", name, strings.Join(names(), ", "))
+		}
+	}
+	return nil
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	s, err := parse(args, out)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err := errors.Join(err, s.check()); err != nil {
+		return err
+	}
+	bed, err := harness.Make(harness.Options{Name: "bench"})
+	if err != nil {
+		return err
+	}
+	r, err := s.bench(ctx, bed, out)
+	if err != nil {
+		bed.Close()
+		return fmt.Errorf("%w\n%skept: %s", err, bed.Tails(20), bed.Dir)
+	}
+	bed.Remove()
+	return s.publish(r, bed.Root, out)
+}
+
+func (s settings) bench(ctx context.Context, bed *harness.Bed, out io.Writer) (report, error) {
+	r := report{Size: s.size()}
+	say := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
+	withPeers := s.peers && !s.smoke && s.wants("peers")
+	peers := ""
+	var err error
+	if withPeers {
+		if peers, err = peerPython(ctx, bed); err != nil {
+			return r, err
+		}
+	}
+	b, err := newBench(ctx, bed, r.Size, peers)
+	if err != nil {
+		return r, err
+	}
+	r.Facts = gather(ctx, b)
+	for _, e := range experiments() {
+		if !s.wants(e.name) {
+			continue
+		}
+		o, err := b.measure(ctx, e, s.sides(), say)
+		if err != nil {
+			return r, err
+		}
+		r.Outcomes = append(r.Outcomes, o)
+	}
+	if withPeers {
+		o, err := b.measure(ctx, peerExperiment(), peerSides(r.Size), say)
+		r.Peers = &o
+		return r, err
+	}
+	return r, nil
+}
+
+func (s settings) sides() []side {
+	all := sides(s.size())
+	return slices.DeleteFunc(all, func(each side) bool { return s.only != "" && each.name != s.only })
+}
+
+// publish shows the tables and writes what was asked for.
+func (s settings) publish(r report, root string, out io.Writer) error {
+	if len(r.Outcomes) > 0 && s.only == "" {
+		fmt.Fprintf(out, "\n%s", plain(r.table()))
+	}
+	if r.Peers != nil {
+		fmt.Fprintf(out, "\n%s", plain(r.peerTable()))
+	}
+	if s.json != "" {
+		text, err := json.MarshalIndent(r, "", " ")
+		if err != nil {
+			return fmt.Errorf("cannot write the values: %w", err)
+		}
+		if err := os.WriteFile(s.json, append(text, '\n'), 0o644); err != nil {
+			return fmt.Errorf("cannot write the values: %w", err)
+		}
+	}
+	if s.write {
+		return r.write(filepath.Join(root, s.page))
+	}
+	return nil
+}

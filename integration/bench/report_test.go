@@ -1,0 +1,49 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func example() report {
+	return report{Outcomes: []outcome{{
+		Name:    "noop",
+		Figures: []figure{{Title: "no-op `tasks`", Unit: "tasks/s", Higher: true, Goal: 20}},
+		Values: map[string][][]float64{
+			theirs: {{100, 200, 100}},
+			ours:   {{2100, 4000, 2500}},
+		},
+	}}}
+}
+
+func TestTheTableComparesMediansOfRatiosWithTheGoal(t *testing.T) {
+	row := example().table()[1]
+	want := []string{"no-op `tasks`", "tasks/s", "100 (100–200)", "2500 (2100–4000)", "20 / **21** / 25", "≥ 20×", "yes"}
+	if got := strings.Join(row, ";"); got != strings.Join(want, ";") {
+		t.Errorf("got  %s\nwant %s", got, strings.Join(want, ";"))
+	}
+}
+
+func TestAFigureWithoutAGoalIsNeitherReachedNorMissed(t *testing.T) {
+	r := example()
+	r.Outcomes[0].Figures[0].Goal = 0
+	if row := r.table()[1]; row[5] != "" || row[6] != "" {
+		t.Errorf("got %q and %q", row[5], row[6])
+	}
+}
+
+func TestATerminalGetsNoMarkdown(t *testing.T) {
+	if text := plain(example().table()); strings.ContainsAny(text, "*`|") {
+		t.Error(text)
+	}
+}
+
+func TestOnlyTheMeasuredPartOfThePageIsRewritten(t *testing.T) {
+	old := "# Title\n\nbefore\n" + pageBegin + "old\n" + pageEnd + "after, by hand\n"
+	if got, want := splice(old, "new\n"), "# Title\n\nbefore\n"+pageBegin+"new\n"+pageEnd+"after, by hand\n"; got != want {
+		t.Errorf("got %q", got)
+	}
+	if got := splice("", "new\n"); !strings.HasPrefix(got, "# Benchmarks\n") || !strings.Contains(got, "new\n") {
+		t.Errorf("got %q", got)
+	}
+}
