@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# test.sh: everything `make test` does, step by step. A step that fails does not
+# keep the later ones from running, unless they stand on it. The last line counts.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+
+passed=0 failed=0 failures=()
+began=$SECONDS
+
+clock() { printf '%02d:%02d' $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)); }
+
+finish() {
+    echo
+    for name in "${failures[@]+"${failures[@]}"}"; do echo "failed: $name"; done
+    echo "make test took $(clock)"
+    echo "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ]
+    exit
+}
+
+# step NAME COMMAND...
+step() {
+    local name=$1 start=$SECONDS
+    shift
+    echo
+    echo "==> [$(clock)] $name"
+    if "$@" </dev/null; then
+        passed=$((passed + 1))
+        echo "    ok: $name ($((SECONDS - start)) s)"
+    else
+        failed=$((failed + 1)) failures+=("$name")
+        echo "    FAILED: $name ($((SECONDS - start)) s)"
+        return 1
+    fi
+}
+
+target() { make --no-print-directory "$@"; }
+
+missing() {
+    local bad=0
+    command -v "${GO:-go}" >/dev/null || { echo "Go is missing; install the version that go.mod names"; bad=1; }
+    command -v "${PYTHON:-python3}" >/dev/null || { echo "Python is missing; install Python 3.9 or later"; bad=1; }
+    command -v redis-server >/dev/null || { echo "redis-server is missing; install it (Debian: apt-get install redis-server), or run: bash .ci/run"; bad=1; }
+    command -v cc >/dev/null || { echo "a C compiler is missing, which the race detector needs (Debian: apt-get install gcc libc6-dev)"; bad=1; }
+    return $bad
+}
+
+step "the tools: Go, Python, redis-server, a C compiler" missing || finish
+step "build bin/crisper" target build || finish
+step "virtual environments with Celery 5.7, Celery 5.3, Dramatiq and Huey" target venvs || finish
+step "formatting (gofmt)" target fmt
+step "go vet" target vet
+step "unit tests under the race detector" target test-race
+step "tests of the Python agent" target test-py
+step "generated files are up to date" target verify
+step "builds for linux/arm64, darwin/arm64 and linux/amd64" target cross
+step "integration tests: real Celery, real redis-server" target test-integration
+step "fault injection, 3 trials of each" target chaos TRIALS=3
+step "benchmark, a short run" target bench-smoke
+step "fuzzing, 10 s for each target" target fuzz FUZZTIME=10s
+finish
