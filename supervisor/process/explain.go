@@ -13,24 +13,34 @@ const nearLimit = 0.9
 
 // Explain says how a process ended and, for a SIGKILL that we did not send, how
 // believable it is that memory was the reason. before and after are the memory of
-// the cgroup last seen before the death and first seen after it; both zero: not
-// known.
+// the cgroup last seen before the death and first seen after it; a zero Memory is
+// one that is not known.
 func Explain(st reaper.Status, before, after Memory) string {
-	if st.Signal != syscall.SIGKILL || before == after && after == (Memory{}) {
+	if st.Signal != syscall.SIGKILL || after == (Memory{}) {
 		return st.String()
 	}
 	used := max(before.Current, after.Current) // the kill has freed some already
-	kills := after.OOMKills - before.OOMKills
 	near := after.Limit > 0 && float64(used) >= nearLimit*float64(after.Limit)
-	numbers := "cgroup " + usedText(used, after.Limit)
+	kills := after.OOMKills - before.OOMKills
+	count := "oom_kill count did not rise"
+	if kills > 0 {
+		count = fmt.Sprintf("oom_kill count rose by %d", kills)
+	}
+	if before == (Memory{}) { // then the kills may be of years ago
+		kills, count = 0, fmt.Sprintf("oom_kill count is %d", after.OOMKills)
+	}
+	reason := "probably not for want of memory"
+	numbers := usedText(used, after.Limit)
 	switch {
 	case kills > 0:
-		return fmt.Sprintf("%s, probably the kernel's OOM killer: %s, oom_kill count rose by %d", st, numbers, kills)
+		reason = "probably the kernel's OOM killer"
+		if after.Limit > 0 && !near { // it grew faster than we measure
+			numbers += " when last measured"
+		}
 	case near:
-		return fmt.Sprintf("%s, perhaps for want of memory: %s, but oom_kill count did not rise", st, numbers)
-	default:
-		return fmt.Sprintf("%s, not for want of memory: %s, oom_kill count did not rise", st, numbers)
+		reason = "perhaps for want of memory"
 	}
+	return fmt.Sprintf("%s, %s: cgroup %s, %s", st, reason, numbers, count)
 }
 
 // usedText is "511 of 512 MiB used". Both numbers are rounded down, so that a

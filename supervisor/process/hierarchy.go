@@ -71,12 +71,13 @@ func (h hierarchies) levels(controller string) []string {
 }
 
 // below is the path of a cgroup under a mount that shows the tree from root on.
-// A cgroup outside of it ("/../x" in a namespace) is taken for the root.
+// A cgroup outside of our namespace ("/../x") is taken for the root: what is
+// called x below the mount is another.
 func below(where, root string) string {
-	where = path.Clean(where)
-	if strings.Contains(where+"/", "/../") || strings.HasPrefix(where, "/..") {
+	if strings.HasPrefix(where+"/", "/../") {
 		return "/"
 	}
+	where = path.Clean(where)
 	if root == "/" {
 		return where
 	}

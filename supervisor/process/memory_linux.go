@@ -16,14 +16,14 @@ import (
 // gVisor, hardened /proc), it is resident minus file-backed and shared memory of
 // statm, which counts pages shared with the zygote too.
 func PrivateMemory(pid int) (int64, error) {
-	return rollup(pid, parsePrivate)
+	return measure("/proc", pid, parsePrivate)
 }
 
 // PSS is pid's proportional share of memory, in bytes: each page divided by the
 // number of processes that have it, so that sums over processes are true. Its
 // fallback is that of PrivateMemory.
 func PSS(pid int) (int64, error) {
-	return rollup(pid, parsePSS)
+	return measure("/proc", pid, parsePSS)
 }
 
 // TreeMemory is the PSS of root and all its descendants. Those that end meanwhile
@@ -45,10 +45,10 @@ func TreeMemory(root int) (int64, error) {
 	return total, nil
 }
 
-func rollup(pid int, parse func([]byte) (int64, bool)) (int64, error) {
+func measure(procRoot string, pid int, parse func([]byte) (int64, bool)) (int64, error) {
 	buf := readBuffers.Get().(*buffer)
 	defer readBuffers.Put(buf)
-	proc := "/proc/" + strconv.Itoa(pid)
+	proc := procRoot + "/" + strconv.Itoa(pid)
 	text, err := readInto(proc+"/smaps_rollup", buf[:])
 	if err == nil {
 		if n, ok := parse(text); ok {
@@ -60,18 +60,26 @@ func rollup(pid int, parse func([]byte) (int64, bool)) (int64, error) {
 		// A zombie has no memory, and nothing else would be found in statm.
 		return 0, fmt.Errorf("cannot measure process %d: %w", pid, os.ErrProcessDone)
 	}
-	text, statmErr := readInto(proc+"/statm", buf[:])
-	if statmErr != nil {
-		if errors.Is(statmErr, os.ErrNotExist) || errors.Is(statmErr, syscall.ESRCH) {
-			return 0, fmt.Errorf("cannot measure process %d: %w", pid, os.ErrProcessDone)
-		}
-		return 0, fmt.Errorf("cannot measure process %d: %w", pid, err)
+	if n, ok := fromStatm(proc, buf); ok {
+		return n, nil
 	}
-	n, ok := parseStatm(text, int64(os.Getpagesize()))
-	if !ok {
-		return 0, fmt.Errorf("cannot measure process %d: statm is %q", pid, text)
+	if isGone(proc) {
+		err = os.ErrProcessDone
 	}
-	return n, nil
+	return 0, fmt.Errorf("cannot measure process %d: %w", pid, err)
+}
+
+func fromStatm(proc string, buf *buffer) (int64, bool) {
+	text, err := readInto(proc+"/statm", buf[:])
+	if err != nil {
+		return 0, false
+	}
+	return parseStatm(text, int64(os.Getpagesize()))
+}
+
+func isGone(proc string) bool {
+	_, err := os.Stat(proc)
+	return errors.Is(err, os.ErrNotExist)
 }
 
 // Children lists the direct children of pid.
