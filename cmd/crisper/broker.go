@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"go.uber.org/zap"
@@ -18,9 +17,11 @@ func openBroker(info agent.Info, workerID string, log *zap.Logger) (broker.Consu
 	if len(info.Broker.URLs) == 0 {
 		return nil, usageError("the app names no broker: set broker_url, or give -b/--broker")
 	}
-	for _, url := range info.Broker.URLs {
-		if err := supported(url); err != nil {
-			return nil, err
+	for _, list := range info.Broker.URLs {
+		for url := range strings.SplitSeq(list, ";") {
+			if err := supported(url); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return openRedis(info, workerID, log)
@@ -30,7 +31,7 @@ func openBroker(info agent.Info, workerID string, log *zap.Logger) (broker.Consu
 func supported(url string) error {
 	scheme, _, found := strings.Cut(url, "://")
 	if !found {
-		scheme, _, _ = strings.Cut(url, ":")
+		return nil // the client tells what is wrong with it
 	}
 	transport, _, _ := strings.Cut(strings.ToLower(scheme), "+")
 	switch transport {
@@ -39,5 +40,5 @@ func supported(url string) error {
 	case "valkey", "valkeys":
 		return usageError("cannot use the broker scheme %q: Celery knows no such transport; write redis:// for a Valkey server", scheme)
 	}
-	return exitError{2, fmt.Errorf("cannot use the broker scheme %q: this version speaks to Redis (redis, rediss, sentinel, redis+socket); run this app with `celery worker`", scheme)}
+	return usageError("cannot use the broker scheme %q: this version speaks to Redis (redis, rediss, sentinel, redis+socket); run this app with `celery worker`", scheme)
 }

@@ -7,10 +7,7 @@ import (
 	"io"
 	"os"
 
-	"go.uber.org/zap"
-
 	"crisper/supervisor/agent"
-	"crisper/supervisor/reaper"
 )
 
 // findPython finds the interpreter of the app as the worker does.
@@ -30,18 +27,20 @@ func loadInfo(ctx context.Context, python string, opts agent.Options, stderr io.
 	defer cleanup()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	children := reaper.New(zap.NewNop())
-	go func() { _ = children.Run(ctx) }() // it ends with ctx; there is nothing to tell
 	zygote, err := agent.Launch(ctx, agent.LaunchConfig{
 		Python: python, Dir: dir, Options: opts, Env: os.Environ(),
 		// What the app prints must not mix with our JSON.
-		Stdout: os.Stderr, Stderr: stderr, Generation: 1, Starter: children,
+		Stdout: os.Stderr, Stderr: stderr, Generation: 1,
 	})
 	if err != nil {
 		return info, err
 	}
-	defer zygote.Quit()
-	return firstInfo(ctx, zygote.Events())
+	info, err = firstInfo(ctx, zygote.Events())
+	_ = zygote.Quit() // it may have left already
+	for range zygote.Events() {
+		// Read to the end: then the process is gone, and its files may go.
+	}
+	return info, err
 }
 
 func firstInfo(ctx context.Context, events <-chan agent.ZygoteEvent) (agent.Info, error) {

@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 
 func (p *program) execute(ctx context.Context, args []string) int {
 	root := p.root(args)
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, args...)) // nil would mean os.Args to cobra
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	err := root.ExecuteContext(ctx)
@@ -61,8 +61,11 @@ type exitError struct {
 func (e exitError) Error() string { return e.err.Error() }
 func (e exitError) Unwrap() error { return e.err }
 
+// exitUsage is short for the code that most of this package's errors have.
+const exitUsage = supervisor.ExitUsage
+
 func usageError(format string, args ...any) error {
-	return exitError{supervisor.ExitUsage, fmt.Errorf(format, args...)}
+	return exitError{exitUsage, fmt.Errorf(format, args...)}
 }
 
 func exitCode(err error) int {
