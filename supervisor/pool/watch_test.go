@@ -2,7 +2,6 @@ package pool_test
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"crisper/supervisor/pool"
@@ -20,6 +19,7 @@ type watch struct {
 	latest   pool.Generation
 	closed   bool // draining or given up: nothing may be started
 	drained  bool
+	scarce   bool           // the cgroup was just measured above the hard threshold
 	seen     map[string]int // what happened, to see that the world is rich
 	err      error
 }
@@ -33,7 +33,7 @@ type watched struct {
 	begun            int
 	termAt           time.Time
 	killed           bool
-	demanded         bool // SIGKILL was demanded by TerminateRequested
+	demanded         bool // SIGKILL was demanded, or is right for a broken frame
 }
 
 // failures are those in a row of a slot, and when the last one was.
@@ -57,6 +57,7 @@ func (w *watch) complain(format string, args ...any) {
 
 // event notes what the pool is about to be told.
 func (w *watch) event(ev pool.Event) {
+	w.scarce = false
 	switch ev := ev.(type) {
 	case pool.GenerationReady:
 		w.usable, w.latest = ev.Generation, ev.Generation
@@ -78,6 +79,12 @@ func (w *watch) event(ev pool.Event) {
 		clear(w.failed) // a slot that is opened again begins anew
 	case pool.DrainBegan, pool.DrainHurried:
 		w.closed = true
+	case pool.CgroupMeasured:
+		w.scarce = float64(ev.Current) > w.cfg.GuardHard*float64(ev.Limit)
+	case pool.FrameBroken:
+		if c := w.children[ev.Child]; c != nil {
+			c.demanded = true
+		}
 	case pool.TerminateRequested:
 		if c := w.children[ev.Child]; c != nil && c.task == ev.Task && ev.Signal == "SIGKILL" {
 			c.demanded = true
@@ -209,12 +216,12 @@ func (w *watch) kill(k pool.Kill) {
 	if k.Signal != "SIGKILL" {
 		return
 	}
-	atOnce := k.Reason == pool.ReasonOOM || k.Reason == pool.ReasonBroken || c.demanded || w.closed && !c.ready
+	atOnce := w.scarce || c.demanded || w.closed && !c.ready
 	grace := min(w.cfg.KillGrace, w.cfg.HardLimitGrace, w.cfg.CutoffGrace)
 	if !atOnce && !c.termAt.IsZero() && w.now.Sub(c.termAt) < grace {
 		w.complain("child %d gets SIGKILL (%s) %s after SIGTERM", k.Child, k.Reason, w.now.Sub(c.termAt))
 	}
-	if !atOnce && c.termAt.IsZero() && c.ready && !slices.Contains([]pool.Reason{pool.ReasonTerminate}, k.Reason) {
+	if !atOnce && c.termAt.IsZero() && c.ready {
 		w.complain("child %d gets SIGKILL (%s) without SIGTERM", k.Child, k.Reason)
 	}
 	c.killed = true
