@@ -25,6 +25,10 @@ func (l *loop) interrupt(c *child, a pool.Interrupt) {
 }
 
 func (l *loop) killChild(c *child, a pool.Kill) {
+	if c.pid == 0 {
+		l.unborn(c, "it was given up before it was forked")
+		return
+	}
 	if c.kill.Reason == "" {
 		c.kill = a
 	}

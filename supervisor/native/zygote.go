@@ -2,6 +2,7 @@ package native
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -81,10 +82,16 @@ func (l *loop) forkFailed(id pool.ChildID, err error) {
 		return
 	}
 	if c := l.children[id]; c != nil {
-		l.forgetChild(c)
-		l.closeChild(c)
+		l.unborn(c, fmt.Sprint(err))
 	}
-	l.step(pool.ForkFailed{Child: id, Reason: fmt.Sprint(err)})
+}
+
+// unborn ends the account of a child that has no process. Should one be forked
+// all the same, its socket is closed and it leaves by itself.
+func (l *loop) unborn(c *child, why string) {
+	l.forgetChild(c)
+	l.closeChild(c)
+	l.step(pool.ForkFailed{Child: c.id, Reason: why})
 }
 
 // onLoaded makes this generation the one that children are forked from. Older
@@ -120,6 +127,14 @@ func (l *loop) retireSteward() {
 
 func (l *loop) zygoteExited(z *zygote, status string) {
 	delete(l.zygotes, z.generation)
+	for _, c := range slices.Clone(l.inOrder) {
+		if c.generation == z.generation && c.pid == 0 {
+			l.unborn(c, "the zygote died before it forked")
+		}
+	}
+	if s := l.steward; s != nil && s.pid == 0 {
+		l.stewardGone("the zygote died before it forked")
+	}
 	if z.leaving || l.leaving {
 		return
 	}
