@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -75,6 +76,22 @@ func fromStatm(proc string, buf *buffer) (int64, bool) {
 		return 0, false
 	}
 	return parseStatm(text, int64(os.Getpagesize()))
+}
+
+// resident is what statm says of pid's resident memory: a counter, read in no time.
+func resident(pid int) (int64, error) {
+	buf := readBuffers.Get().(*buffer)
+	defer readBuffers.Put(buf)
+	text, err := readInto("/proc/"+strconv.Itoa(pid)+"/statm", buf[:])
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := bytes.Cut(text, []byte{' '})
+	pages, ok := leadingInt(rest)
+	if !ok {
+		return 0, fmt.Errorf("statm of process %d is %q", pid, text)
+	}
+	return pages * int64(os.Getpagesize()), nil
 }
 
 func isGone(proc string) bool {

@@ -181,3 +181,24 @@ func BenchmarkUsage(b *testing.B) {
 		}
 	}
 }
+
+func TestAMeterFollowsARealProcess(t *testing.T) {
+	pid := child(t, "eat 32").Process.Pid
+	m := NewMeter()
+	exact := m.Private([]int{pid})[pid]
+	estimate := m.Private([]int{pid})[pid]
+	if exact < 32*mib || estimate < exact-4*mib || estimate > exact+4*mib {
+		t.Errorf("exact %d, at once after it %d", exact, estimate)
+	}
+}
+
+func BenchmarkMeter(b *testing.B) {
+	pids := []int{child(b, "eat 64").Process.Pid, child(b, "eat 64").Process.Pid}
+	m := NewMeter()
+	b.ReportAllocs()
+	for b.Loop() {
+		if len(m.Private(pids)) != 2 {
+			b.Fatal("not measured")
+		}
+	}
+}

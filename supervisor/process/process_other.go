@@ -13,6 +13,8 @@ import (
 // PrivateMemory is for Linux only.
 func PrivateMemory(pid int) (int64, error) { return 0, unsupported("measure", pid) }
 
+func resident(pid int) (int64, error) { return 0, unsupported("measure", pid) }
+
 // PSS is for Linux only.
 func PSS(pid int) (int64, error) { return 0, unsupported("measure", pid) }
 
