@@ -100,8 +100,41 @@ def describe(meta):
     return {"state": meta["status"], "result": result, "traceback": meta.get("traceback")}
 
 
+def send_v1(name, *args):
+    """A message of protocol 1, as old clients send it."""
+    message = app.amqp.as_task_v1(str(uuid.uuid4()), name, args=args, kwargs={})
+    with app.producer_pool.acquire(block=True) as producer:
+        app.amqp.send_task_message(producer, name, message)
+    return AsyncResult(message.properties["correlation_id"])
+
+
+def send_raw(text, queue=None):
+    """Any bytes at all, at the end of a queue."""
+    with app.connection_for_write() as connection:
+        return connection.default_channel.client.lpush(queue or app.conf.task_default_queue, text)
+
+
+def send_envelope(**changes):
+    """A good message of sample.add with parts of it replaced; two underscores lead inside."""
+    task_id = str(uuid.uuid4())
+    text, _ = capture({"task": "sample.add", "args": [1, 2]}, app.conf.task_default_queue, task_id, {})
+    envelope = json.loads(text.replace("@TAG@", str(uuid.uuid4())))
+    for path, value in changes.items():
+        place = envelope
+        *parents, last = path.split("__")
+        for parent in parents:
+            place = place[parent]
+        if value is None:
+            place.pop(last, None)
+        else:
+            place[last] = value
+    send_raw(json.dumps(envelope))
+    return task_id
+
+
 def evaluate(request):
-    return eval(request["code"], dict(names))  # tests only: the code is written in them
+    helpers = {"send_v1": send_v1, "send_raw": send_raw, "send_envelope": send_envelope}
+    return eval(request["code"], {**names, **helpers})  # tests only: the code is written in them
 
 
 OPERATIONS = {"send": send, "bulk": bulk, "results": results, "eval": evaluate}

@@ -116,6 +116,22 @@ def whoami():
     return {"pid": os.getpid(), "ppid": os.getppid()}
 
 
+@app.task(bind=True)
+def context(self):
+    """What a task sees of its own request: the same under every worker."""
+    request = self.request
+    known = {name: getattr(request, name, None) for name in (
+        "args", "kwargs", "id", "root_id", "parent_id", "group", "chord", "correlation_id", "retries", "timelimit",
+        "expires", "eta", "is_eager", "called_directly", "shadow", "ignore_result", "stamps", "stamped_headers")}
+    known["delivery_info"] = dict(request.delivery_info)
+    known["hostname"] = bool(request.hostname)
+    known["reply_to"] = bool(request.reply_to)
+    known["origin"] = bool(request.origin)
+    known["headers"] = {k: v for k, v in (request.headers or {}).items() if k.startswith("x-")}
+    known["logfile"] = os.environ.get("CELERY_LOG_FILE", "")
+    return known
+
+
 @app.task(ignore_result=True)
 def stamp(sent):
     """Says when it began, beside when it was sent: for latencies."""
