@@ -35,6 +35,18 @@ func (a *args) word(what string) string {
 
 func (a *args) number(what string) int { return a.parse(what, a.word(what)) }
 
+// mostOfAnything bounds slots and repetitions, since a script may be anybody's.
+const mostOfAnything = 10_000
+
+// count is a number of things to make.
+func (a *args) count(what string, n int) int {
+	if n > mostOfAnything {
+		a.fail("%s: %d are too many", what, n)
+		return 0
+	}
+	return n
+}
+
 func (a *args) parse(what, text string) int {
 	n, err := strconv.Atoi(text)
 	if err != nil && a.err == nil {
@@ -136,7 +148,7 @@ func Config(line string) (pool.Config, func() float64, error) {
 }
 
 func config(a *args) pool.Config {
-	c := pool.Defaults(a.intOption("slots", 1))
+	c := pool.Defaults(a.count("slots", a.intOption("slots", 1)))
 	c.Surge = a.intOption("surge", c.Surge)
 	c.MaxTasks = a.intOption("max_tasks", c.MaxTasks)
 	c.MaxMemory = a.sizeOption("max_memory", c.MaxMemory)
@@ -227,7 +239,7 @@ func (p *player) command(name string, words []string) error {
 
 // tasks begins and ends some, under numbers from a million on.
 func (p *player) tasks(a *args) error {
-	id, count, each := a.child(), a.intOption("count", 1), a.duration("each", 0)
+	id, count, each := a.child(), a.count("count", a.intOption("count", 1)), a.duration("each", 0)
 	if err := a.done(); err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func event(name string, a *args, now time.Time) (ev pool.Event, err error) {
 		a.word("of")
 		ev = pool.CgroupMeasured{Current: current, Limit: a.size(a.word("the limit"))}
 	case "resized":
-		ev = pool.Resized{Slots: a.number("the number of slots")}
+		ev = pool.Resized{Slots: a.count("slots", a.number("the number of slots"))}
 	case "drain_began":
 		ev = drainBegan(a, now)
 	case "drain_hurried":

@@ -92,6 +92,9 @@ func (p *player) say(format string, args ...any) {
 // play plays one command.
 func (p *player) play(line string) error {
 	words := strings.Fields(line)
+	if len(words) == 0 {
+		return fmt.Errorf("no command")
+	}
 	if after, ok := strings.CutPrefix(words[0], "+"); ok {
 		late := strings.HasSuffix(after, "!")
 		d, err := time.ParseDuration(strings.TrimSuffix(after, "!"))
