@@ -13,11 +13,12 @@ NATIVE = ('redis', 'rediss', 'sentinel')
 NATIVE_POOLS = ('celery.concurrency.prefork:TaskPool', 'celery.concurrency.solo:TaskPool')
 
 WORKER_FIELDS = ('concurrency', 'loglevel', 'logfile', 'max_tasks_per_child', 'max_memory_per_child',
-                 'time_limit', 'soft_time_limit', 'autoscale', 'prefetch_multiplier', 'task_events',
+                 'time_limit', 'soft_time_limit', 'prefetch_multiplier', 'task_events',
                  'statedb', 'pool_cls', 'disable_rate_limits', 'worker_lost_wait', 'optimization',
                  'pool_start_method', 'scheduler', 'schedule_filename')
-#: Resolved from the command line only, so they are in Worker.options.
-OPTION_FIELDS = ('without_gossip', 'without_mingle', 'without_heartbeat', 'heartbeat_interval', 'beat')
+#: From the command line only: bootsteps would read them from Worker.options.
+OPTION_FIELDS = ('without_gossip', 'without_mingle', 'without_heartbeat', 'heartbeat_interval', 'beat',
+                 'autoscale')
 
 
 def describe(loaded, threads, sockets):

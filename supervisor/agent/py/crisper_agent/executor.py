@@ -85,7 +85,7 @@ class Executor:
         # Everything that is used for each task is local: this is the hot path.
         buffer = bytearray(BUFFER)
         view, receive, send = memoryview(buffer), receiver(self.sock, buffer), self.sock.send
-        header, pack, execute = wire.HEADER, wire.HEADER.pack, self.executor()
+        header, pack, execute, words = wire.HEADER, wire.HEADER.pack, self.executor(), self.words
         while True:
             if self.unsent:
                 try:
@@ -106,9 +106,12 @@ class Executor:
                 kind, payload = wire.large_payload(view, 13, size)
                 start, end = 0, len(payload)
             if kind == wire.TASK:
+                # Before Begun: from then on a soft limit may come.
+                words[0] = seq
                 send(self.unsent + pack(9, wire.BEGUN, seq))
                 self.unsent = b''
                 self.unsent = execute(seq, payload, start, end)
+                words[0] = 0
             elif kind == wire.EXIT:
                 raise Leave
             else:
@@ -120,7 +123,7 @@ class Executor:
 
     def executor(self):
         """The function that runs one Task payload and returns the Done frame."""
-        words, results, app = self.words, bool(self.request.get('results')), self.app
+        results = bool(self.request.get('results'))
         scan, decode, trace = json.JSONDecoder().scan_once, hooks.body_decoder(), hooks.trace
         split, pack_done, clock = wire.split_task, wire.pack_done, time.monotonic
 
@@ -141,13 +144,10 @@ class Executor:
             except Exception as exc:
                 return pack_done(seq, hooks.undecoded(exc), 0.0, repr(exc))
             began = clock()
-            words[0] = seq
             try:
                 failed, value, runtime = trace.fast_trace_task(
                     name, uuid, request, (args, kwargs, embed), None, None)
-                words[0] = 0
             except BaseException as exc:
-                words[0] = 0
                 return self.escaped(seq, request, exc, clock() - began)
             if not failed:
                 return pack_done(seq, wire.SUCCESS, runtime, result=value or '' if results else '')

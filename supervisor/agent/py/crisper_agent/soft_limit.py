@@ -6,7 +6,7 @@ result of the right one is being stored. Celery's own handler raises wherever it
 is, which turns a stored success into a failure or breaks the worker.
 
 Here the handler looks at the stack. The body is running when a frame of
-Celery's tracer stands on the line that calls the task, with another frame above
+Celery's tracer stands on the line that calls the task, with the task's frame above
 it. Before the body (a slow task_prerun receiver) the exception waits for the
 body to be entered; after it, it is dropped. This costs a task nothing.
 """
@@ -35,17 +35,25 @@ def install(words, trace_globals, error):
         # Not by the code object of build_tracer: integrations replace that function.
         return frame.f_globals is trace_globals and 'fun' in frame.f_code.co_freevars
 
-    def calls_body(frame):
-        return is_tracer(frame) and frame.f_lineno in body_lines(frame.f_code)
+    def is_wrapper(frame):
+        # Celery's own __call__ around the body (_install_stack_protection).
+        return frame.f_globals is trace_globals and frame.f_code.co_name == '__protected_call__'
+
+    def is_body(frame):
+        """Is this the frame of the task itself?"""
+        caller = frame.f_back
+        if is_wrapper(frame) or caller is None:
+            return False
+        if is_wrapper(caller) and at_call(caller):
+            caller = caller.f_back
+        return caller is not None and is_tracer(caller) and at_call(caller)
 
     def runs_body(frame):
-        # The outermost tracer counts: a task may run others eagerly inside.
-        tracer = callee = above = None
         while frame is not None:
-            if is_tracer(frame):
-                tracer, callee = frame, above
-            above, frame = frame, frame.f_back
-        return callee is not None and calls_body(tracer)
+            if is_body(frame):
+                return True
+            frame = frame.f_back
+        return False
 
     def wait_for_body(seq):
         """Raise as soon as the tracer calls the task; forget it when the tracer returns."""
@@ -55,7 +63,7 @@ def install(words, trace_globals, error):
             nonlocal raised_in
             if words[0] != seq or (event == 'return' and is_tracer(frame)):
                 sys.setprofile(before)
-            elif event == 'call' and frame.f_back is not None and calls_body(frame.f_back):
+            elif event == 'call' and is_body(frame):
                 sys.setprofile(before)
                 raised_in = seq
                 raise error()
@@ -65,13 +73,21 @@ def install(words, trace_globals, error):
     signal.signal(signal.SIGUSR1, on_signal)
 
 
+#: What the tracer and Celery's __call__ call when they call the task.
+CALLED = frozenset(('fun', 'task_before_start', 'run', 'orig'))
+
+
+def at_call(frame):
+    """Does the frame stand where it calls the task?"""
+    return frame.f_lineno in call_lines(frame.f_code)
+
+
 @functools.lru_cache(maxsize=8)
-def body_lines(code):
-    """The lines on which the tracer calls the task, or its before_start."""
+def call_lines(code):
     lines, line = set(), None
     starts = dict(dis.findlinestarts(code))
     for instruction in dis.get_instructions(code):
         line = starts.get(instruction.offset, line)
-        if instruction.argval in ('fun', 'task_before_start'):
+        if instruction.argval in CALLED:
             lines.add(line)
     return frozenset(lines)

@@ -9,6 +9,8 @@ from celery.utils.log import get_task_logger
 
 app = Celery('plain', broker=os.environ.get('TEST_BROKER', 'memory://'),
              backend=os.environ.get('TEST_BACKEND', 'cache+memory://'))
+if os.environ.get('TEST_NO_RETRY'):  # a backend that is down is down
+    app.conf.result_backend_transport_options = {'retry_policy': {'max_retries': 0}}
 log = get_task_logger(__name__)
 
 
@@ -162,6 +164,11 @@ def clean_up(seconds):
         time.sleep(seconds)
     finally:
         note('cleaned up')
+
+
+@app.task
+def errback(request, exc, traceback):
+    note(f'errback {type(exc).__name__}')
 
 
 @app.task
