@@ -117,3 +117,13 @@ func CPU(root int) time.Duration {
 	}
 	return sum
 }
+
+// Alive says whether a process runs; a zombie does not.
+func Alive(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(text[strings.LastIndexByte(string(text), ')')+1:]), " ")
+	return !strings.HasPrefix(rest, "Z") && !strings.HasPrefix(rest, "X")
+}

@@ -1,0 +1,33 @@
+// Command chaos breaks things under load, again and again, and counts what was lost
+// and what ran twice.
+//
+//	make chaos TRIALS=100
+//	go run ./integration/chaos -trials 10 -rows child-late,peer
+//	go run ./integration/chaos -trials 10 -stock      # the same faults, Celery's own worker
+//
+// # Authority
+//
+// Every task writes its own start and end to a journal outside the broker. The result
+// backend, a redis-server of its own that no fault touches, says what was recorded. No
+// worker is asked what became of a task.
+//
+// # Verdicts
+//
+//	early acknowledgment   fine: started once, and ended or recorded as failed with a reason
+//	                       lost: neither ended nor recorded
+//	                       doubled: started twice
+//	late acknowledgment    fine: ended once; it may have been started before and cut off
+//	                       lost: never ended, and not recorded as failed
+//	                       doubled: ended twice
+//	                       again: ended twice, and the fault struck within a moment after the
+//	                       first end, before the broker could have heard of it. At-least-once means
+//	                       this; it is counted apart so that "doubled" can be promised to be 0
+//
+// Lost is judged when everything has been decided, or at the end of the patience that the
+// fault's row states.
+//
+// # What it deliberately does not do
+//
+// It does not lose the broker's own data: redis-server is durable (append-only, fsync
+// always) where it is killed. What a broker forgets no worker can restore.
+package main

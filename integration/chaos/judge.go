@@ -1,0 +1,78 @@
+package main
+
+import "time"
+
+// settleMoment is how long after its end a late-acknowledged task may be cut off
+// without the broker having heard of it: the way of the settlement, on a loaded
+// machine. A second run after that is a doubled one.
+const settleMoment = 50 * time.Millisecond
+
+// sent is one task of a trial.
+type sent struct {
+	id   string
+	late bool
+}
+
+// verdict counts what became of the tasks of one trial.
+type verdict struct {
+	Tasks    int `json:"tasks"`
+	Lost     int `json:"lost"`
+	Doubled  int `json:"doubled"`
+	Again    int `json:"again"`    // see doc.go
+	Recorded int `json:"recorded"` // cut off and recorded as failed
+	Rerun    int `json:"rerun"`    // cut off and run again
+	bad      []string
+}
+
+func (v *verdict) add(o verdict) {
+	v.Tasks += o.Tasks
+	v.Lost += o.Lost
+	v.Doubled += o.Doubled
+	v.Again += o.Again
+	v.Recorded += o.Recorded
+	v.Rerun += o.Rerun
+}
+
+// judge applies the rules of doc.go.
+func judge(tasks []sent, runs map[string][]attempt, failed func(string) bool, fault time.Time) verdict {
+	v := verdict{Tasks: len(tasks)}
+	for _, t := range tasks {
+		starts, ends := len(runs[t.id]), endsOf(runs[t.id])
+		switch {
+		case len(ends) == 0 && failed(t.id):
+			v.Recorded++
+		case len(ends) == 0:
+			v.Lost++
+			v.bad = append(v.bad, "lost "+t.id)
+		}
+		switch {
+		case !t.late && starts > 1:
+			v.Doubled++
+			v.bad = append(v.bad, "doubled "+t.id)
+		case t.late && len(ends) > 1 && unheard(ends[0], fault):
+			v.Again++
+		case t.late && len(ends) > 1:
+			v.Doubled++
+			v.bad = append(v.bad, "doubled "+t.id)
+		case t.late && starts > 1:
+			v.Rerun++
+		}
+	}
+	return v
+}
+
+func endsOf(runs []attempt) []time.Time {
+	var ends []time.Time
+	for _, r := range runs {
+		if !r.end.IsZero() {
+			ends = append(ends, r.end)
+		}
+	}
+	return ends
+}
+
+// unheard: the fault struck when the broker could not yet know of this end.
+func unheard(end, fault time.Time) bool {
+	since := fault.Sub(end)
+	return since > -settleMoment && since < settleMoment
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"crisper/integration/harness"
+)
+
+// queue is the sample application's default queue.
+const queue = "default"
+
+// lane is the ground of one row: a broker that is broken, a backend that is not, a
+// publisher, and the workers. Trials follow one another on it.
+type lane struct {
+	side    string // crisper or celery
+	bed     *harness.Bed
+	broker  *harness.Redis
+	proxy   *harness.Proxy // before the broker; nil where no fault needs it
+	app     harness.App    // as workers see it
+	client  *harness.Client
+	book    *book
+	random  *rand.Rand
+	cgroup  *harness.Cgroup
+	worker  *harness.Worker // that is hurt, or that stays through all trials
+	peer    *harness.Worker // that survives
+	durable bool
+}
+
+const crisperSide, stockSide = "crisper", "celery"
+
+func newLane(ctx context.Context, side, name string, needs needs, seed uint64) (*lane, error) {
+	bed, err := harness.Make(harness.Options{Name: "chaos-" + name})
+	if err != nil {
+		return nil, err
+	}
+	l := &lane{side: side, bed: bed, random: rand.New(rand.NewPCG(seed, 0))}
+	if err := l.lay(ctx, needs); err != nil {
+		bed.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// needs says what a row wants besides a broker.
+type needs struct{ durable, proxy bool }
+
+func (l *lane) lay(ctx context.Context, n needs) error {
+	var err error
+	if l.broker, err = l.bed.StartRedis(ctx, harness.RedisOptions{Durable: n.durable}); err != nil {
+		return err
+	}
+	results, err := l.bed.StartRedis(ctx, harness.RedisOptions{})
+	if err != nil {
+		return err
+	}
+	l.book = newBook(l.bed.Journal.Path, results)
+	dir := func(parts ...string) string {
+		return filepath.Join(append([]string{l.bed.Root, "integration"}, parts...)...)
+	}
+	l.app = harness.App{Name: "chaosapp", Broker: l.broker.URL(0), Backend: results.URL(0),
+		Env: []string{"PYTHONPATH=" + strings.Join([]string{dir("chaos", "app"), dir("sample")}, ":")}}
+	// The publisher goes straight to the broker: what it sends is not what is tested.
+	if l.client, err = l.bed.StartClient(l.app); err != nil {
+		return err
+	}
+	if n.proxy {
+		if l.proxy, err = l.bed.StartProxy(l.broker); err != nil {
+			return err
+		}
+		l.app.Broker = l.proxy.URL(0)
+	}
+	return nil
+}
+
+// start starts a worker of the lane's kind and waits until it takes tasks. own are
+// options that only Crisper has.
+func (l *lane) start(ctx context.Context, own string, common ...string) (*harness.Worker, error) {
+	args := append([]string{"-Q", queue}, common...)
+	var w *harness.Worker
+	var err error
+	switch {
+	case l.side == stockSide:
+		w, err = l.bed.StartStock(l.app, args...)
+	default:
+		w, err = l.bed.StartCrisperIn(l.cgroup, l.app, append(args, strings.Fields(own)...)...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return w, w.WaitReady(ctx)
+}
+
+// trial is one fault and the tasks that were under way.
+type trial struct {
+	lane     *lane
+	sent     []sent
+	fault    time.Time
+	recovery time.Duration // negative: none to be measured
+	verdict  verdict
+	note     string // something promised that did not happen
+}
+
+func (l *lane) begin() *trial { return &trial{lane: l, recovery: -1} }
+
+// order is a wish for n tasks of one kind.
+type order struct {
+	n       int
+	late    bool
+	seconds float64 // of the first run
+	again   float64 // of any other
+}
+
+// send publishes tasks of several kinds, mixed. Their order is random, their
+// number is not.
+func (t *trial) send(orders ...order) error {
+	var all []order
+	for _, o := range orders {
+		for range o.n {
+			all = append(all, o)
+		}
+	}
+	t.lane.random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	for _, o := range all {
+		name := "chaosapp.early"
+		if o.late {
+			name = "chaosapp.late"
+		}
+		id, err := t.lane.client.Send(harness.Task{Name: name, Args: []any{o.seconds, o.again}})
+		if err != nil {
+			return err
+		}
+		t.sent = append(t.sent, sent{id, o.late})
+	}
+	return nil
+}
+
+func (t *trial) ids() []string {
+	ids := make([]string, len(t.sent))
+	for i, s := range t.sent {
+		ids[i] = s.id
+	}
+	return ids
+}
+
+// until reads the journal and the results until done says so.
+func (t *trial) until(ctx context.Context, what string, done func(*book) bool) error {
+	b, ids := t.lane.book, t.ids()
+	var failure error
+	err := harness.Until(ctx, what, func() bool {
+		failure = errors.Join(b.refresh(), b.ask(ctx, ids))
+		return failure != nil || done(b)
+	})
+	return errors.Join(failure, err)
+}
+
+// untilRunning waits until at least n of the tasks run, and returns them.
+func (t *trial) untilRunning(ctx context.Context, n int) (map[string]int, error) {
+	var found map[string]int
+	err := t.until(ctx, fmt.Sprintf("%d tasks to run", n), func(b *book) bool {
+		found = b.running(t.ids())
+		return len(found) >= n
+	})
+	return found, err
+}
+
+// decide waits until every task has ended or is recorded as failed and the broker
+// owes nothing, for so long as the row's patience lasts; then it judges.
+func (t *trial) decide(ctx context.Context, patience time.Duration) error {
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := t.until(limited, "all tasks to be decided", func(b *book) bool {
+		for _, s := range t.sent {
+			if !b.ended(s.id) && !b.failed(s.id) {
+				return false
+			}
+		}
+		return true
+	})
+	if err == nil {
+		err = t.lane.broker.UntilEmpty(limited, queue)
+	}
+	if err != nil && limited.Err() == nil {
+		return err // not impatience: something is broken here
+	}
+	if err := t.lane.book.refresh(); err != nil {
+		return err
+	}
+	t.verdict = judge(t.sent, t.lane.book.runs, t.lane.book.failed, t.fault)
+	return ctx.Err()
+}
+
+// pause waits a random time, so that faults do not always strike the same line.
+func (l *lane) pause(ctx context.Context, from, to time.Duration) {
+	select {
+	case <-time.After(from + time.Duration(l.random.Int64N(int64(to-from)))):
+	case <-ctx.Done():
+	}
+}
+
+// anyOf picks one entry of a map.
+func (l *lane) anyOf(running map[string]int) (id string, pid int) {
+	at := l.random.IntN(len(running))
+	for id, pid = range running {
+		if at == 0 {
+			break
+		}
+		at--
+	}
+	return id, pid
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		os.Exit(1)
+	}
+}
+
+// settings are the flags.
+type settings struct {
+	rows, json, page string
+	trials, lanes    int
+	seed             uint64
+	stock, write     bool
+}
+
+func parse(args []string, out io.Writer) (settings, error) {
+	var s settings
+	set := flag.NewFlagSet("chaos", flag.ContinueOnError)
+	set.SetOutput(out)
+	set.StringVar(&s.rows, "rows", "", "faults, separated by commas; default: all ("+strings.Join(names(), ", ")+")")
+	set.IntVar(&s.trials, "trials", 10, "trials of each fault")
+	set.IntVar(&s.lanes, "lanes", 1, "trials at the same time, each with a broker and workers of its own")
+	set.Uint64Var(&s.seed, "seed", uint64(time.Now().UnixNano()), "of what is left to chance")
+	set.BoolVar(&s.stock, "stock", false, "break Celery's own worker instead, for comparison")
+	set.StringVar(&s.json, "json", "", "write everything to this file")
+	set.BoolVar(&s.write, "write", false, "write the table into the page")
+	set.StringVar(&s.page, "page", "docs/explanation/guarantees.md", "the page, from the repository's root")
+	err := set.Parse(args)
+	if err == nil {
+		err = s.check()
+	}
+	return s, err
+}
+
+func (s settings) check() error {
+	for _, name := range strings.Split(s.rows, ",") {
+		if name != "" && !slices.Contains(names(), name) {
+			return fmt.Errorf("there is no fault %q; there are %s", name, strings.Join(names(), ", "))
+		}
+	}
+	if s.trials < 1 || s.lanes < 1 {
+		return errors.New("-trials and -lanes must be at least 1")
+	}
+	return nil
+}
+
+func names() []string {
+	var all []string
+	for _, f := range faults() {
+		all = append(all, f.name)
+	}
+	return all
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	s, err := parse(args, out)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r := s.carryOut(ctx, out)
+	fmt.Fprintf(out, "\n%s", plain(r.table()))
+	if err := s.save(ctx, r); err != nil {
+		return err
+	}
+	return s.judge(r)
+}
+
+func (s settings) side() string {
+	if s.stock {
+		return stockSide
+	}
+	return crisperSide
+}
+
+func (s settings) carryOut(ctx context.Context, out io.Writer) report {
+	say := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
+	say("seed %d", s.seed)
+	r := report{Date: time.Now().UTC().Format("2006-01-02 15:04 UTC"), Side: s.side(),
+		Machine: fmt.Sprintf("%d cores", runtime.NumCPU())}
+	for _, f := range faults() {
+		if s.rows != "" && !slices.Contains(strings.Split(s.rows, ","), f.name) || ctx.Err() != nil {
+			continue
+		}
+		start := time.Now()
+		each := (&runner{side: s.side(), trials: s.trials, lanes: s.lanes, seed: s.seed, keep: !s.stock, say: say}).run(ctx, f)
+		say("%-15s %3d trials, %d tasks: lost %d, doubled %d, recovery %s  (%.0f s)",
+			f.name, each.Trials, each.Tasks, each.Lost, each.Doubled, each.recovered(), time.Since(start).Seconds())
+		r.Rows = append(r.Rows, each)
+	}
+	return r
+}
+
+func (s settings) save(ctx context.Context, r report) error {
+	commit, _ := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude", "*").Output()
+	r.Commit = strings.TrimSpace(string(commit))
+	if s.json != "" {
+		text, err := json.MarshalIndent(r, "", " ")
+		if err != nil {
+			return fmt.Errorf("cannot write the results: %w", err)
+		}
+		if err := os.WriteFile(s.json, append(text, '\n'), 0o644); err != nil {
+			return fmt.Errorf("cannot write the results: %w", err)
+		}
+	}
+	if !s.write {
+		return nil
+	}
+	root, err := exec.CommandContext(ctx, "git", "rev-parse", "--show-toplevel").Output()
+	if err != nil {
+		return fmt.Errorf("cannot find the repository's root: %w", err)
+	}
+	return r.write(filepath.Join(strings.TrimSpace(string(root)), s.page))
+}
+
+// judge fails the program when Crisper broke a promise. Celery's worker is only shown.
+func (s settings) judge(r report) error {
+	var bad []error
+	for _, each := range r.Rows {
+		if !s.stock && !each.clean() {
+			bad = append(bad, fmt.Errorf("%s: lost %d, doubled %d, notes %q, %d trials could not be carried out; kept: %s",
+				each.Name, each.Lost, each.Doubled, slices.Compact(each.Notes), len(each.Errors), strings.Join(each.Kept, " ")))
+		}
+	}
+	return errors.Join(bad...)
+}

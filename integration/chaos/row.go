@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// row is what the trials of one fault gave.
+type row struct {
+	Name     string `json:"name"`
+	Title    string `json:"title"`
+	Recovery string `json:"recovery_is"`
+	Trials   int    `json:"trials"`
+	verdict
+	Seconds []float64 `json:"recovery_seconds"`
+	// Notes are things promised that did not happen; Kept are the directories of
+	// trials with something lost, doubled or noted; Errors are trials that could
+	// not be carried out.
+	Notes  []string `json:"notes,omitempty"`
+	Kept   []string `json:"kept,omitempty"`
+	Errors []string `json:"errors,omitempty"`
+	// Skipped says why there are no trials.
+	Skipped string `json:"skipped,omitempty"`
+}
+
+// clean: nothing lost, doubled, noted or failed.
+func (r row) clean() bool {
+	return r.Lost+r.Doubled+len(r.Notes)+len(r.Errors) == 0
+}
+
+// runner carries out the trials of a row, on several lanes at once.
+type runner struct {
+	side          string
+	trials, lanes int
+	seed          uint64
+	keep          bool // the directories of bad trials
+	say           func(string, ...any)
+
+	mu  sync.Mutex
+	row row
+}
+
+func (r *runner) run(ctx context.Context, f fault) row {
+	r.row = row{Name: f.name, Title: f.title, Recovery: f.recovery}
+	if f.noStock != "" && r.side == stockSide {
+		r.row.Skipped = f.noStock
+		return r.row
+	}
+	var left atomic.Int64
+	left.Store(int64(r.trials))
+	var group sync.WaitGroup
+	for i := range min(r.lanes, r.trials) {
+		group.Go(func() { r.drive(ctx, f, r.seed+uint64(i)*1000, &left) })
+	}
+	group.Wait()
+	return r.row
+}
+
+// drive lays a lane and runs trials on it, and lays another one after a trial that
+// went wrong: what it left behind must not touch the next.
+func (r *runner) drive(ctx context.Context, f fault, seed uint64, left *atomic.Int64) {
+	var l *lane
+	defer func() {
+		if l != nil {
+			l.bed.Remove()
+		}
+	}()
+	for ; left.Add(-1) >= 0 && ctx.Err() == nil; seed++ {
+		if l == nil {
+			var err error
+			if l, err = r.lay(ctx, f, seed); err != nil {
+				r.failed(nil, fmt.Errorf("cannot set up %s: %w", f.name, err))
+				return // it would fail again
+			}
+		}
+		limited, cancel := context.WithTimeout(ctx, f.patience+time.Minute)
+		t, err := f.trial(limited, l)
+		cancel()
+		if err != nil {
+			r.failed(l, err)
+			l = nil
+			continue
+		}
+		if !r.note(l, t) {
+			l = nil
+		}
+	}
+}
+
+func (r *runner) lay(ctx context.Context, f fault, seed uint64) (*lane, error) {
+	limited, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	l, err := newLane(limited, r.side, f.name, f.needs, seed)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.setup(limited, l); err != nil {
+		l.bed.Close()
+		return nil, fmt.Errorf("%w\n%s", err, l.bed.Tails(15))
+	}
+	return l, nil
+}
+
+// note adds a trial to the row and says whether the lane can go on.
+func (r *runner) note(l *lane, t *trial) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.row.Trials++
+	r.row.verdict.add(t.verdict)
+	if t.recovery >= 0 {
+		r.row.Seconds = append(r.row.Seconds, t.recovery.Seconds())
+	}
+	if t.note != "" {
+		r.row.Notes = append(r.row.Notes, t.note)
+	}
+	good := t.verdict.Lost+t.verdict.Doubled == 0 && t.note == ""
+	if good {
+		return true
+	}
+	r.say("  %s trial %d: lost %d, doubled %d %s %v", r.row.Name, r.row.Trials, t.verdict.Lost, t.verdict.Doubled, t.note, t.verdict.bad)
+	r.shelve(l)
+	return false
+}
+
+func (r *runner) failed(l *lane, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if errors.Is(err, context.Canceled) {
+		if l != nil {
+			l.bed.Remove()
+		}
+		return
+	}
+	r.row.Errors = append(r.row.Errors, err.Error())
+	r.say("  %s: %v", r.row.Name, err)
+	if l != nil {
+		r.say("%s", l.bed.Tails(8))
+		r.shelve(l)
+	}
+}
+
+// shelve closes a lane, and keeps what it wrote if that was asked for.
+func (r *runner) shelve(l *lane) {
+	if !r.keep {
+		l.bed.Remove()
+		return
+	}
+	l.bed.Close()
+	r.row.Kept = append(r.row.Kept, l.bed.Dir)
+}
