@@ -109,7 +109,7 @@ func (c *Consumer) Inherit(old *Consumer) {
 func (c *Consumer) Revoked() *RevokedSet { return c.revoked }
 
 // first is the first limit that is set: in Celery 0 falls through, so that it
-// cannot switch a limit off (celery/worker/request.py:360-361, billiard/pool.py:1607-1608).
+// cannot switch a limit off (celery/worker/request.py:373-374, billiard/pool.py:1607-1608).
 func first(limits ...time.Duration) time.Duration {
 	for _, l := range limits {
 		if l > 0 {

@@ -57,10 +57,10 @@ func TestFateOfADelivery(t *testing.T) {
 			Invalid{Reason: "ContentDisallowed: Refusing to deserialize untrusted content of type application/x-python-serialize"}},
 		{"content of no type holds nothing to refuse (kombu/serialization.py:253)", celerymsg.Message{Task: "plain", ID: "i"}, 0, Run{Hard: time.Hour}},
 		{"bytes are trusted", celerymsg.Message{Task: "plain", ID: "i", ContentType: "application/data"}, 0, Run{Hard: time.Hour}},
-		{"an eta that is no time (:146)", message("plain", `, "eta": "tomorrow"`), 0, Invalid{Reason: `invalid ETA value: cannot read time "tomorrow": no year`}},
-		{"an expiry that is no time (:157)", message("plain", `, "expires": "2026-02-30"`), 0, Invalid{Reason: `invalid expires value: cannot read time "2026-02-30": no such day`}},
+		{"an eta that is no time (:145)", message("plain", `, "eta": "tomorrow"`), 0, Invalid{Reason: `invalid ETA value: cannot read time "tomorrow": no year`}},
+		{"an expiry that is no time (:156)", message("plain", `, "expires": "2026-02-30"`), 0, Invalid{Reason: `invalid expires value: cannot read time "2026-02-30": no such day`}},
 		{"eta is read before expires", message("plain", `, "expires": "x", "eta": 5`), 0, Invalid{Reason: "invalid ETA value 5: not a string"}},
-		// Expiry: request.py:415
+		// Expiry: request.py:415-421
 		{"past its expiry", message("plain", `, "expires": "2026-06-01T11:59:59+00:00"`), 0, Expired{At: at(t, "2026-06-01T11:59:59Z")}},
 		{"at its expiry it still runs (now > expires)", message("plain", `, "expires": "2026-06-01T12:00:00+00:00"`), 0, Run{Hard: time.Hour}},
 		{"an expiry without offset is UTC (utils/time.py, maybe_make_aware)", message("plain", `, "expires": "2026-06-01T12:00:01"`), 0, Run{Hard: time.Hour}},
@@ -75,7 +75,7 @@ func TestFateOfADelivery(t *testing.T) {
 			Wait{Run: Run{5 * time.Second, 10 * time.Second, true}, Until: at(t, noon).Add(1500 * time.Millisecond)}},
 		{"an ETA that is now", message("late", `, "eta": "2026-06-01T12:00:00+00:00"`), 0, Run{5 * time.Second, 10 * time.Second, true}},
 		{"an ETA that is past", message("plain", `, "eta": "2020-01-01"`), 0, Run{Hard: time.Hour}},
-		// Limits: request.py:347-361, the message's before the task's before the worker's
+		// Limits: request.py:348-374, the message's before the task's before the worker's
 		{"limits of the worker", message("plain", ""), 0, Run{Hard: time.Hour}},
 		{"limits of the task", message("late", ""), 0, Run{5 * time.Second, 10 * time.Second, true}},
 		{"limits of the message", message("late", `, "timelimit": [3, 2]`), 0, Run{2 * time.Second, 3 * time.Second, true}},
@@ -96,7 +96,7 @@ func TestWhatExpiredOnceStaysRevoked(t *testing.T) {
 	c := New(testConfig())
 	m := message("plain", `, "expires": "2026-06-01T11:00:00Z"`)
 	c.Receive(at(t, noon), &m, 0)
-	again := message("plain", "") // the same id, without an expiry (request.py:419)
+	again := message("plain", "") // the same id, without an expiry (request.py:420)
 	if fate := c.Receive(at(t, noon), &again, 0); fate != (Revoked{}) {
 		t.Errorf("%#v", fate)
 	}
@@ -125,7 +125,7 @@ func TestTasksAreRevokedByTheirStamps(t *testing.T) {
 		want          Fate
 	}{
 		{"a list of values", `, "stamped_headers": ["run", "team"], "stamps": {"run": ["a", "b"], "team": ["x"]}`, Revoked{By: "run=b"}},
-		{"one value (request.py:493)", `, "stamped_headers": ["run"], "stamps": {"run": "b"}`, Revoked{By: "run=b"}},
+		{"one value (request.py:503)", `, "stamped_headers": ["run"], "stamps": {"run": "b"}`, Revoked{By: "run=b"}},
 		{"a number", `, "stamped_headers": ["run"], "stamps": {"run": [7]}`, Revoked{By: "run=7"}},
 		{"another value", `, "stamped_headers": ["run"], "stamps": {"run": ["c", null]}`, Run{Hard: time.Hour}},
 		{"not named in stamped_headers", `, "stamped_headers": ["team"], "stamps": {"run": ["b"]}`, Run{Hard: time.Hour}},

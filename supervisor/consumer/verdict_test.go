@@ -25,18 +25,18 @@ func TestVerdictOnWhatAnExecutorReports(t *testing.T) {
 		want    Verdict
 		asks    string
 	}{
-		{"success (:618)", late, wire.Success, Ack, ""},
-		{"failure, acks_on_failure (:752)", late, wire.Failure, Ack, ""},
-		{"failure, not acks_on_failure: off the queue all the same (:756)", careful, wire.Failure, Reject, ""},
-		{"retry: the new message has been sent (:627)", careful, wire.Retry, Ack, ""},
-		{"ignore (:690)", careful, wire.Ignored, Ack, ""},
-		{"reject: the parent records FAILURE (:667)", late, wire.Rejected, Reject, "reject"},
-		{"reject and requeue (:689)", late, wire.RejectedAgain, Requeue, ""},
+		{"success (:628)", late, wire.Success, Ack, ""},
+		{"failure, acks_on_failure (:763)", late, wire.Failure, Ack, ""},
+		{"failure, not acks_on_failure: off the queue all the same (:768)", careful, wire.Failure, Reject, ""},
+		{"retry: the new message has been sent (:635)", careful, wire.Retry, Ack, ""},
+		{"ignore (:704)", careful, wire.Ignored, Ack, ""},
+		{"reject: the parent records FAILURE (:686)", late, wire.Rejected, Reject, "reject"},
+		{"reject and requeue (:703)", late, wire.RejectedAgain, Requeue, ""},
 		{"a body that cannot be decoded (consumer.py:565)", careful, wire.Undecodable, Ack, ""},
 		{"a body that is not accepted (consumer.py:785)", late, wire.Invalid, Reject, "invalid"},
-		{"SystemExit: as a lost worker (:655)", late, wire.Exited, Ack, "failure"},
+		{"SystemExit: as a lost worker (:667)", late, wire.Exited, Ack, "failure"},
 		{"SystemExit, reject_on_worker_lost", rejects, wire.Exited, Requeue, "failure"},
-		{"MemoryError: nothing was stored (:665)", careful, wire.OutOfMemory, Reject, "failure"},
+		{"MemoryError: nothing was stored (:679)", careful, wire.OutOfMemory, Reject, "failure"},
 		{"early: acknowledged when it started, whatever it says", early, wire.RejectedAgain, Ack, ""},
 		{"early and failed", early, wire.Failure, Ack, ""},
 	}
@@ -54,15 +54,15 @@ func TestWhatBecomesOfATaskWhoseChildDied(t *testing.T) {
 		how  How
 		want Loss
 	}{
-		{"early: failed (:764)", early, Died, Loss{agent.OpFailure, Ack}},
-		{"late, acks_on_failure (:752)", late, Died, Loss{agent.OpFailure, Ack}},
-		{"late, not acks_on_failure (:756)", careful, Died, Loss{agent.OpFailure, Reject}},
-		{"reject_on_worker_lost (:745)", rejects, Died, Loss{agent.OpFailure, Requeue}},
-		{"retry_on_worker_lost, and nobody to send the retry (:734)", retries, Died, Loss{agent.OpFailure, Requeue}},
-		{"hard limit, acks_on_timeout (:600)", late, TimedOut, Loss{agent.OpTimeout, Ack}},
-		{"hard limit, not acks_on_timeout (:602)", careful, TimedOut, Loss{agent.OpTimeout, Requeue}},
+		{"early: failed (:778)", early, Died, Loss{agent.OpFailure, Ack}},
+		{"late, acks_on_failure (:763)", late, Died, Loss{agent.OpFailure, Ack}},
+		{"late, not acks_on_failure (:768)", careful, Died, Loss{agent.OpFailure, Reject}},
+		{"reject_on_worker_lost (:755)", rejects, Died, Loss{agent.OpFailure, Requeue}},
+		{"retry_on_worker_lost, and nobody to send the retry (:739)", retries, Died, Loss{agent.OpFailure, Requeue}},
+		{"hard limit, acks_on_timeout (:611)", late, TimedOut, Loss{agent.OpTimeout, Ack}},
+		{"hard limit, not acks_on_timeout (:614)", careful, TimedOut, Loss{agent.OpTimeout, Requeue}},
 		{"hard limit, early", early, TimedOut, Loss{agent.OpTimeout, Ack}},
-		{"terminated by remote control (:456)", careful, Terminated, Loss{agent.OpRevoked, Ack}},
+		{"terminated by remote control (:665)", careful, Terminated, Loss{agent.OpRevoked, Ack}},
 		{"cut off, late: it runs again", careful, CutOff, Loss{"", Requeue}},
 		{"cut off, early: recorded as failed", early, CutOff, Loss{agent.OpFail, Ack}},
 	}

@@ -95,7 +95,7 @@ func (c *Conn) TrySend(frame []byte) (bool, error) {
 	case errors.Is(err, unix.EAGAIN):
 		return false, nil
 	}
-	return false, sendError(err)
+	return false, sendError(err, &c.closed)
 }
 
 // Send sends frames, one packet each, and waits for room where it must.
@@ -114,13 +114,15 @@ func (c *Conn) Send(frames ...[]byte) error {
 		err = sent
 	}
 	if err != nil {
-		return sendError(err)
+		return sendError(err, &c.closed)
 	}
 	return nil
 }
 
-func sendError(err error) error {
-	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.ENOTCONN) {
+func sendError(err error, closed *atomic.Bool) error {
+	if closed.Load() { // the poller's own error for it is not exported
+		err = os.ErrClosed
+	} else if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.ENOTCONN) {
 		err = ErrGone
 	}
 	return fmt.Errorf("cannot send to child: %w", err)
@@ -140,7 +142,7 @@ func (c *Conn) Receive(buf []byte) ([]byte, error) {
 	}
 	switch {
 	case err == nil || errors.Is(err, io.EOF):
-	case c.closed.Load(): // the poller's own error for it is not exported
+	case c.closed.Load():
 		err = os.ErrClosed
 	default:
 		err = fmt.Errorf("cannot read from child: %w", err)

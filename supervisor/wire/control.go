@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -16,9 +17,10 @@ import (
 // which files can be handed. One goroutine may read, any may send.
 type Control struct {
 	*FrameReader
-	file *os.File
-	raw  syscall.RawConn
-	mu   sync.Mutex // one frame at a time
+	file   *os.File
+	raw    syscall.RawConn
+	mu     sync.Mutex // one frame at a time
+	closed atomic.Bool
 }
 
 // ControlPair makes the two ends of a control socket: ours, and the file to hand
@@ -100,7 +102,7 @@ func (c *Control) SendWithFiles(frame []byte, files ...*os.File) error {
 		err = sent
 	}
 	if err != nil {
-		return sendError(err)
+		return sendError(err, &c.closed)
 	}
 	return nil
 }
@@ -121,7 +123,10 @@ func descriptors(files []*os.File) ([]int, error) {
 }
 
 // Close ends the socket; Next returns os.ErrClosed.
-func (c *Control) Close() error { return c.file.Close() }
+func (c *Control) Close() error {
+	c.closed.Store(true)
+	return c.file.Close()
+}
 
 // FrameReader reads frames from a stream.
 type FrameReader struct {
