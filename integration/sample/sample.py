@@ -296,7 +296,10 @@ def fork_and_linger(seconds):
 @app.task
 @journalled
 def chatter(megabytes):
-    """Prints a great deal."""
+    """Prints a great deal. SAMPLE_QUIET spares the log of a test."""
+    if os.environ.get("SAMPLE_QUIET"):
+        for descriptor in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
     line = "x" * 1023
     for _ in range(megabytes * 1024):
         print(line)

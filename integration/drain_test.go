@@ -1,0 +1,232 @@
+//go:build integration
+
+package integration
+
+import (
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"crisper/integration/harness"
+	"crisper/supervisor/ops"
+)
+
+func TestAnIdleWorkerLeavesAtOnce(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			s := harness.NewStage(t, harness.Options{})
+			w := s.Crisper(t, "-c", "2")
+			told := time.Now()
+			code, at := leaves(t, w, sig)
+			if code != 0 || at.Sub(told) > time.Second {
+				t.Errorf("exit code %d after %v", code, at.Sub(told))
+			}
+		})
+	}
+}
+
+func TestTheWorkerLeavesTheMomentItsLastTaskEnds(t *testing.T) {
+	for _, name := range []string{"sleepy", "sleepy_late"} {
+		t.Run(name, func(t *testing.T) {
+			s := harness.NewStage(t, harness.Options{})
+			w := s.Crisper(t, "-c", "2")
+			id := started(t, s, harness.T(name, 1.5))
+			code, at := leaves(t, w, syscall.SIGTERM)
+			late := at.Sub(ended(t, s, id))
+			t.Logf("left %v after the task's end", late)
+			if code != 0 || late > 100*time.Millisecond {
+				t.Errorf("exit code %d, %v after the last task's end", code, late)
+			}
+			if r := s.Result(t, id); r.State != "SUCCESS" {
+				t.Errorf("the task ended as %s", r.State)
+			}
+			isEmpty(t, s)
+		})
+	}
+}
+
+func TestWhatHasNotBegunGoesBackAtOnceAndInOrder(t *testing.T) {
+	s := harness.NewStage(t, harness.Options{})
+	w := s.Crisper(t, "-c", "1")
+	running := started(t, s, harness.T("sleepy", 2))
+	var waiting []string
+	for range 3 {
+		waiting = append(waiting, s.Send(t, harness.T("tick")))
+	}
+	later := s.Send(t, harness.T("tick").With("countdown", 60))
+	ctx := harness.Deadline(t, 20*time.Second)
+	harness.Must(t, w.UntilState(ctx, "four deliveries in reserve", func(o ops.State) bool {
+		return o.Deliveries.Reserved+o.Deliveries.Queued == 3 && o.Deliveries.Scheduled == 1
+	}))
+	harness.Must(t, w.Signal(syscall.SIGTERM))
+	harness.Must(t, harness.Until(ctx, "all four to be back", func() bool {
+		n, err := s.Redis.Queued(ctx, "default")
+		return err == nil && n == 4
+	}))
+	if tasks := harness.Got(s.Journal.Tasks())(t); tasks[running].Ends != 0 {
+		t.Error("they came back only after the running task had ended")
+	}
+	if _, _, err := w.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	got := harness.Got(s.Redis.IDs(ctx, "default"))(t)
+	if diff := cmp.Diff(append(waiting, later), got); diff != "" {
+		t.Errorf("the queue, next first (-want +got)\n%s", diff)
+	}
+}
+
+func TestReadinessEndsWhenTheDrainBeginsAndLivenessDoesNot(t *testing.T) {
+	s := harness.NewStage(t, harness.Options{})
+	w := s.Crisper(t, "-c", "1")
+	started(t, s, harness.T("sleepy", 2))
+	ctx := harness.Deadline(t, 20*time.Second)
+	harness.Must(t, w.Signal(syscall.SIGTERM))
+	harness.Must(t, harness.Until(ctx, "/readyz to say no", func() bool {
+		code, _, err := w.Get(ctx, "/readyz")
+		return err == nil && code == http.StatusServiceUnavailable
+	}))
+	if code, body, err := w.Get(ctx, "/livez"); err != nil || code != http.StatusOK {
+		t.Errorf("/livez while draining: %d %s %v", code, body, err)
+	}
+}
+
+// cutoffs: what becomes of a task that is still running when its time is over.
+var cutoffs = []struct {
+	name    string
+	task    string
+	args    []string
+	signals []syscall.Signal
+	code    int
+	state   string // in the backend
+	queued  int    // messages that went back
+}{
+	{"an early task fails when the grace ends", "sleepy", []string{"--grace", "3"}, []syscall.Signal{syscall.SIGTERM}, 0, "FAILURE", 0},
+	{"an early task goes back when the user wants it so", "sleepy", []string{"--grace", "3", "--on-cutoff", "requeue"}, []syscall.Signal{syscall.SIGTERM}, 0, "PENDING", 1},
+	{"a late task goes back when the grace ends", "sleepy_late", []string{"--grace", "3"}, []syscall.Signal{syscall.SIGTERM}, 0, "PENDING", 1},
+	{"a second TERM hurries an early task", "sleepy", nil, []syscall.Signal{syscall.SIGTERM, syscall.SIGTERM}, 0, "FAILURE", 0},
+	{"a second TERM hurries a late task", "sleepy_late", nil, []syscall.Signal{syscall.SIGTERM, syscall.SIGTERM}, 0, "PENDING", 1},
+	{"a second INT is a cold shutdown", "sleepy_late", nil, []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 1, "PENDING", 1},
+	{"QUIT is a cold shutdown", "sleepy_late", nil, []syscall.Signal{syscall.SIGQUIT}, 1, "PENDING", 1},
+	{"QUIT fails an early task", "sleepy", nil, []syscall.Signal{syscall.SIGQUIT}, 1, "FAILURE", 0},
+}
+
+func TestATaskThatIsCutOffIsNeverSilentlyGone(t *testing.T) {
+	for _, row := range cutoffs {
+		t.Run(row.name, func(t *testing.T) {
+			s := harness.NewStage(t, harness.Options{})
+			w := s.Crisper(t, append([]string{"-c", "1"}, row.args...)...)
+			id := started(t, s, harness.T(row.task, 60))
+			told := time.Now()
+			for i, sig := range row.signals {
+				if i > 0 { // signals coalesce: the next is sent when the first was seen
+					harness.Got(w.WaitLog(harness.Deadline(t, 10*time.Second), "Warm shutdown"))(t)
+				}
+				harness.Must(t, w.Signal(sig))
+			}
+			code, at, err := w.Wait(harness.Deadline(t, 20*time.Second))
+			harness.Must(t, err)
+			t.Logf("left after %v", at.Sub(told))
+			if code != row.code || at.Sub(told) > 5*time.Second {
+				t.Errorf("exit code %d after %v, want %d", code, at.Sub(told), row.code)
+			}
+			if r := harness.Got(s.Client.Results(0, id))(t)[id]; r.State != row.state {
+				t.Errorf("the task ended as %s (%s), want %s", r.State, r.Text(), row.state)
+			}
+			if queued := harness.Got(s.Redis.Queued(harness.Deadline(t, time.Second), "default"))(t); queued != row.queued {
+				t.Errorf("%d messages went back, want %d", queued, row.queued)
+			}
+			if n := harness.Got(s.Redis.Unacked(harness.Deadline(t, time.Second)))(t); n != 0 {
+				t.Errorf("%d deliveries were left unsettled", n)
+			}
+		})
+	}
+}
+
+func TestHangupLoadsTheAppAgainAndCutsNoTask(t *testing.T) {
+	s := harness.NewStage(t, harness.Options{})
+	w := s.Crisper(t, "-c", "2")
+	long := started(t, s, harness.T("sleepy", 4))
+	before := harness.Got(w.State(harness.Deadline(t, time.Second)))(t)
+	harness.Must(t, w.Signal(syscall.SIGHUP))
+	ctx := harness.Deadline(t, 40*time.Second)
+	harness.Must(t, w.UntilState(ctx, "all children to be of the second generation", func(o ops.State) bool {
+		for _, slot := range o.Slots {
+			if slot.Generation != 2 || slot.State != "ready" && slot.State != "busy" {
+				return false
+			}
+		}
+		return len(o.Slots) == len(before.Slots)
+	}))
+	if r := s.Result(t, long); r.State != "SUCCESS" {
+		t.Errorf("the task that ran over the reload ended as %s (%s)", r.State, r.Text())
+	}
+	evaluates(t, s, `add.delay(1, 2).get(timeout=20)`, `3`)
+}
+
+func TestUser1DumpsTheStateAndChangesNothing(t *testing.T) {
+	s := harness.NewStage(t, harness.Options{})
+	w := s.Crisper(t, "-c", "1")
+	id := started(t, s, harness.T("sleepy", 2))
+	harness.Must(t, w.Signal(syscall.SIGUSR1))
+	ctx := harness.Deadline(t, 10*time.Second)
+	harness.Must(t, harness.Until(ctx, "the dump", func() bool { return strings.Contains(w.LogText(), id) && strings.Contains(w.LogText(), `"slots"`) }))
+	if r := s.Result(t, id); r.State != "SUCCESS" {
+		t.Errorf("the task ended as %s", r.State)
+	}
+}
+
+func TestDrainAndStateThroughTheSocket(t *testing.T) {
+	s := harness.NewStage(t, harness.Options{})
+	w := s.Crisper(t, "-c", "1")
+	id := started(t, s, harness.T("sleepy", 2))
+	ctx := harness.Deadline(t, 20*time.Second)
+	out, code, err := s.Run(ctx, harness.Command{Name: "state", Args: []string{s.Binary, "state", "--socket", w.Socket}})
+	harness.Must(t, err)
+	if code != 0 || !contains(out, "sample.sleepy") {
+		t.Errorf("crisper state ended with %d:\n%s", code, out)
+	}
+	_, code, err = s.Run(ctx, harness.Command{Name: "drain", Args: []string{s.Binary, "drain", "--socket", w.Socket}})
+	harness.Must(t, err)
+	if code != 0 {
+		t.Errorf("crisper drain ended with %d", code)
+	}
+	if code, _, err := w.Wait(ctx); err != nil || code != 0 {
+		t.Errorf("after the drain the worker ended with %d, %v", code, err)
+	}
+	if r := s.Result(t, id); r.State != "SUCCESS" {
+		t.Errorf("the task ended as %s", r.State)
+	}
+}
+
+// started sends a task and waits until it runs.
+func started(t *testing.T, s *harness.Stage, task harness.Task) string {
+	t.Helper()
+	id := s.Send(t, task)
+	harness.Must(t, s.Journal.UntilStarted(harness.Deadline(t, 20*time.Second), id))
+	return id
+}
+
+// ended is when a task wrote its end.
+func ended(t *testing.T, s *harness.Stage, id string) time.Time {
+	t.Helper()
+	for _, e := range harness.Got(s.Journal.Tasks())(t)[id].Entries {
+		if e.Event == "end" {
+			return e.At()
+		}
+	}
+	t.Fatalf("task %s has not ended", id)
+	return time.Time{}
+}
+
+// leaves sends a signal and waits for the worker's exit.
+func leaves(t *testing.T, w *harness.Worker, sig syscall.Signal) (code int, at time.Time) {
+	t.Helper()
+	harness.Must(t, w.Signal(sig))
+	code, at, err := w.Wait(harness.Deadline(t, 30*time.Second))
+	harness.Must(t, err)
+	return code, at
+}
