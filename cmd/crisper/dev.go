@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -85,7 +84,7 @@ func preferences(url, http string) []preference {
 	const why = "dev"
 	return []preference{
 		{"broker", url, why}, {"result-backend", url, why}, {"http", http, why}, {"loglevel", "INFO", why},
-		{"python", "", why}, {"termination-log", "off", why},
+		{"termination-log", "off", why},
 	}
 }
 
@@ -151,7 +150,7 @@ func (p *program) sendSamples(ctx context.Context, plan options.Plan, url string
 	}
 	return func() {
 		if err := sender.Wait(); err != nil && ctx.Err() == nil {
-			fmt.Fprintf(p.stderr, "crisper: the sample's sender ended: %v\n", errors.Unwrap(err))
+			fmt.Fprintf(p.stderr, "crisper: the sample's sender ended: %v\n", err)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -215,6 +216,21 @@ func TestConfigCheckTellsWhereEachValueCameFrom(t *testing.T) {
 	} {
 		if got := strings.Join(lines[name], " "); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestTheExitCodePageNamesEveryCode(t *testing.T) {
+	page, err := os.ReadFile("../../docs/reference/exit-codes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, code := range map[string]int{
+		"ExitOK": supervisor.ExitOK, "ExitFailure": supervisor.ExitFailure, "ExitUsage": supervisor.ExitUsage,
+		"ExitChildren": supervisor.ExitChildren, "ExitApp": supervisor.ExitApp, "ExitBroker": supervisor.ExitBroker,
+	} {
+		if row := fmt.Sprintf("| %d | `%s` |", code, name); !strings.Contains(string(page), row) {
+			t.Errorf("exit-codes.md lacks %q", row)
 		}
 	}
 }

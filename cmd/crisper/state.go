@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"crisper/cmd/crisper/internal/options"
 	"crisper/supervisor/ops"
 )
 
@@ -35,7 +36,8 @@ worker of this user that was started last.`,
 			if asJSON || !isTerminal(p.stdout) {
 				return p.printJSON(state)
 			}
-			writeState(p.stdout, state, p.getenv("NO_COLOR") == "")
+			settings, _ := options.Resolve(cmd.Flags(), options.Global(), p.getenv) // only colour matters here
+			writeState(p.stdout, state, !settings.On("no-color"))
 			return nil
 		},
 	}

@@ -131,6 +131,9 @@ func (s Setting) bytes() int64            { v, _ := s.value().(int64); return v 
 func (s Setting) duration() time.Duration { v, _ := s.value().(time.Duration); return v }
 func (s Setting) list() []string          { v, _ := s.value().([]string); return v }
 
+// On says whether a flag is set.
+func (s Settings) On(name string) bool { return s[name].flag() }
+
 // path is the text, and nothing for "off".
 func (s Setting) path() string {
 	if s.Text == "off" {
