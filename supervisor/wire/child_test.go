@@ -61,6 +61,11 @@ func childMain(role string, sock *os.File) {
 			os.Exit(3)
 		}
 		_, _ = sock.Read(make([]byte, 1)) // until the end of the test
+	case "packet above the limit":
+		if err := unix.SetsockoptInt(int(sock.Fd()), unix.SOL_SOCKET, unix.SO_SNDBUF, 4<<20); err != nil {
+			os.Exit(3)
+		}
+		say(make([]byte, maxPacket+1000))
 	case "flood":
 		frame := AppendFrame(nil, Done, 1, make([]byte, 60<<10))
 		for range 200 {
@@ -133,6 +138,7 @@ func TestABrokenChildIsNamedAndEndsOnlyItself(t *testing.T) {
 		{"dies within a frame", 1, "incomplete"},
 		{"garbage", 0, "above the limit"},
 		{"huge length", 0, "above the limit"},
+		{"packet above the limit", 0, "above the limit"},
 		{"empty packet", 0, "an empty packet"},
 	}
 	for _, tt := range tests {

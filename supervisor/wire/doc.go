@@ -21,7 +21,20 @@
 // travel to it as SCM_RIGHTS with the frame's first byte.
 //
 // A frame larger than MaxInline goes as a Large frame that names a file holding
-// the original payload.
+// the original payload. Children cut their texts and send none.
+//
+// # Authority and failure
+//
+// The kernel decides who has a frame: what Reclaim returns the child has not read
+// and will not. Because we hold a duplicate of the child's end for that, the
+// socket does not end with the child; its exit status does, and then Finish makes the
+// reader go through everything that the child had said and end, even when a
+// process that the child left behind still holds the socket.
+//
+// A frame that is cut off, too long, of no kind or without sense is an error
+// that says so. It ends the child that sent it and nothing else: every conn has its
+// own buffers, and none grows beyond what has really arrived (a packet is at most
+// 2 × MaxInline, a batch about 1 MiB).
 //
 // # Kinds, supervisor to executor
 //

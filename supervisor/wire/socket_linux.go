@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -38,24 +39,40 @@ func sendPacket(fd int, frame []byte) error {
 	}
 }
 
-// recvPacket reads one packet, io.EOF at the end.
+// recvPacket reads one packet from our end, io.EOF at the end. The plain read
+// allocates nothing; it does not tell when it cuts a packet off, but no packet
+// that is in order fills the buffer.
 func recvPacket(fd int, buf []byte) (int, error) {
 	for {
-		n, _, err := unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			return 0, err
-		case n > len(buf):
-			return 0, fmt.Errorf("a packet of %d bytes is above the limit of %d", n, len(buf))
-		case n == 0 && hungUp(fd):
-			return 0, io.EOF
-		case n == 0:
-			return 0, fmt.Errorf("an empty packet")
-		default:
-			return n, nil
+		n, err := unix.Read(fd, buf)
+		if err != unix.EINTR {
+			return checkPacket(fd, n, len(buf), err)
 		}
 	}
+}
+
+// takePacket is recvPacket for the child's end, which blocks.
+func takePacket(fd int, buf []byte) (int, error) {
+	for {
+		n, _, err := unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT)
+		if err != unix.EINTR {
+			return checkPacket(fd, n, len(buf), err)
+		}
+	}
+}
+
+func checkPacket(fd, n, room int, err error) (int, error) {
+	switch {
+	case err != nil:
+		return 0, err
+	case n == room:
+		return 0, fmt.Errorf("a packet is above the limit of %d bytes", room)
+	case n == 0 && hungUp(fd):
+		return 0, io.EOF
+	case n == 0:
+		return 0, errors.New("an empty packet")
+	}
+	return n, nil
 }
 
 // hungUp tells the end of a socket from an empty packet: both read as 0 bytes.
@@ -83,7 +100,7 @@ func (c *Conn) Reclaim() ([]Frame, error) {
 	defer reclaimed.Put(buf)
 	var frames []Frame
 	for {
-		n, err := recvPacket(c.theirs, buf[:])
+		n, err := takePacket(c.theirs, buf[:])
 		if err == unix.EAGAIN || err == io.EOF {
 			return frames, nil
 		}

@@ -49,7 +49,7 @@ func writable(fd int) bool {
 
 func recvPacket(fd int, buf []byte) (int, error) {
 	for {
-		n, _, err := unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT)
+		n, err := unix.Read(fd, buf)
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
