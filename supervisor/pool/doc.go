@@ -58,6 +58,7 @@
 //   - Opened once, and GenerationReady when a zygote can fork. The first zygote is
 //     the caller's to start; the pool asks for others by StartGeneration. Generations
 //     grow; one that was asked for and died before it was ready is GenerationLost too.
+//     A zygote that is loading already, for a reload, satisfies StartGeneration.
 //   - Each StartChild is answered by ChildForked and ChildReady (in either order),
 //     ForkFailed, or ChildExited. When a zygote dies, requests that it has not
 //     answered are answered by ForkFailed once it is certain that there is no child
@@ -75,7 +76,8 @@
 // starts, by the averages of task and start times seen so far, and the old child
 // works until it has used up its number; it is never exceeded, and if the
 // replacement is late the seat stays empty that long. At most Surge children live
-// beside those in the seats, so replacements are made one after the other:
+// beside those in the seats, those that have left one and not exited included, so
+// replacements are made one after the other (gap_test.go measures what that costs):
 // missing ones first, then those for max_tasks, then for idle children, then for
 // busy ones. When all of surge waits for the ends of long tasks, idle children
 // are replaced without a replacement ready: the gap is nothing beside such tasks.

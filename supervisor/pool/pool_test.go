@@ -53,3 +53,30 @@ func BenchmarkATaskBeginsAndEnds(b *testing.B) {
 		})
 	}
 }
+
+func TestBeginningAndEndingATaskAllocatesNothing(t *testing.T) {
+	p := settled(t, Defaults(2))
+	acts := make([]Action, 0, 4)
+	now, task := time.Unix(1, 0), TaskID(0)
+	if n := testing.AllocsPerRun(1000, func() {
+		task++
+		acts = p.Step(now, TaskBegan{1, task, time.Second, time.Minute}, acts[:0])
+		acts = p.Step(now, TaskEnded{1, task}, acts)
+	}); n != 0 {
+		t.Errorf("%g allocations", n)
+	}
+}
+
+func TestTheWakeOfATaskThatEndedIsForgottenByTheNextTick(t *testing.T) {
+	p := settled(t, Defaults(1))
+	now := time.Unix(1, 0)
+	p.Step(now, TaskBegan{1, 1, time.Second, 0}, nil)
+	p.Step(now, TaskEnded{1, 1}, nil)
+	wake := p.NextWake()
+	if !wake.Equal(now.Add(time.Second)) {
+		t.Fatalf("the wake is %s", wake)
+	}
+	if acts := p.Tick(wake, nil); len(acts) > 0 || !p.NextWake().IsZero() {
+		t.Errorf("after the tick: %v, wake %s", acts, p.NextWake())
+	}
+}

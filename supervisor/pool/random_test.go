@@ -21,7 +21,7 @@ import (
 
 var (
 	seed  = flag.Uint64("seed", 0, "run only the random scenario of this seed")
-	seeds = flag.Uint64("seeds", 60, "how many random scenarios to run")
+	seeds = flag.Uint64("seeds", 25, "how many random scenarios to run")
 )
 
 // newWorld makes a pool and a world by seed.
@@ -156,7 +156,7 @@ func TestNoInvariantBreaksInARandomWorld(t *testing.T) {
 			seen[what] += n
 		}
 	}
-	if *seed == 0 && *seeds >= 60 {
+	if *seed == 0 && *seeds >= 25 {
 		worldIsRich(t, seen)
 	}
 }
