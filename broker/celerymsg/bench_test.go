@@ -42,3 +42,14 @@ func BenchmarkMarkRestored(b *testing.B) {
 		MarkRestored(raw, 1)
 	}
 }
+
+func TestAllocationsOfATypicalMessageStayFew(t *testing.T) {
+	raw := file(t, "typical.json")
+	if n := testing.AllocsPerRun(100, func() { ParseEnvelope(raw) }); n > 2 {
+		t.Errorf("reading allocates %v times: the body and the texts are two", n)
+	}
+	m, dst := ParseEnvelope(raw), make([]byte, 0, 4096)
+	if n := testing.AllocsPerRun(100, func() { m.AppendRequest(dst, "celery@host") }); n > 0 {
+		t.Errorf("the request allocates %v times", n)
+	}
+}

@@ -4,12 +4,18 @@
 // Headers and body pass through byte for byte, unknown headers included; the
 // only thing ever written into a message is what kombu writes too (the
 // redelivered marks) and our death count.
+//
+// ParseEnvelope goes through an envelope once and never fails: Kind and Problem
+// say what cannot be run, and why. AppendRequest writes the request that Celery's
+// tracer wants, MarkRestored gives an envelope the marks of a restore, ParseTime
+// reads eta and expires. A body is looked into only where nothing else names the
+// task (protocol 1). A compressed body stays compressed: the child undoes it.
 package celerymsg
 
 import "time"
 
-// Message is one task message. Its byte slices alias the envelope it was parsed
-// from and must not be modified.
+// Message is one task message. Its byte slices may alias the envelope it was
+// parsed from and must not be modified; its strings are its own.
 type Message struct {
 	// Raw is the envelope as the broker keeps it (Redis: kombu's JSON).
 	Raw []byte

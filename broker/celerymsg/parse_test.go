@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -114,6 +115,8 @@ func TestEachKindOfMessageTakesCelerysWay(t *testing.T) {
 		{"nothing", ``, Undecodable, "envelope"},
 		{"something behind it", `{} {}`, Undecodable, "envelope"},
 		{"control character in a string", "{\"headers\": \"\x01\"}", Undecodable, "envelope"},
+		{"integer that Python refuses to read", `{"headers": {"task": "t", "id": "i", "x": -` + strings.Repeat("7", 4301) + `}}`, Undecodable, "envelope"},
+		{"number as long that is no integer", `{"headers": {"task": "t", "id": "i", "x": ` + strings.Repeat("7", 4301) + `e-1}}`, Protocol2, ""},
 		{"too deep", `{"headers": ` + strings.Repeat("[", 10000), Undecodable, "envelope"},
 		{"too deep and well-formed", `{"headers": ` + strings.Repeat("[", 600) + strings.Repeat("]", 600) + `}`, Undecodable, "envelope"},
 		{"too deep in objects", `{"headers": ` + strings.Repeat(`{"a":`, 600) + "1" + strings.Repeat("}", 600) + `}`, Undecodable, "envelope"},
@@ -185,5 +188,15 @@ func TestRequestStartsWithTheHeadersByteForByte(t *testing.T) {
 		if prefix := strings.TrimRight(strings.TrimSuffix(strings.TrimSpace(headers), "}"), " "); !bytes.HasPrefix(got[1:], []byte(prefix)) {
 			t.Errorf("%q gives %s", headers, got)
 		}
+	}
+}
+
+func TestBytesThatAreNoTextAreReplacedAsKombuDoes(t *testing.T) {
+	m := ParseEnvelope(envelopeOf("{\"task\": \"t\xff\", \"id\": \"i\", \"x\": \"\xc3\"}", "[]"))
+	if m.Task != "t\uFFFD" {
+		t.Errorf("task %q", m.Task)
+	}
+	if got := m.AppendRequest([]byte("\xff"), "h"); got[0] != 0xff || !utf8.Valid(got[1:]) || !json.Valid(got[1:]) {
+		t.Errorf("request %q", got)
 	}
 }

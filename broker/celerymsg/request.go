@@ -1,12 +1,16 @@
 package celerymsg
 
-import "bytes"
+import (
+	"bytes"
+	"unicode/utf8"
+)
 
 // AppendRequest appends the request that Celery's tracer wants
 // (celery/worker/request.py, Request.__init__): the headers byte for byte, and
 // after them what the worker adds. A header of the same name is overruled, as
 // by dict.update: Python's reader lets the last of equal keys win.
 func (m *Message) AppendRequest(dst []byte, hostname string) []byte {
+	start := len(dst)
 	dst = openObject(dst, m.Headers)
 	var p props
 	whole := members{text: m.Properties, pos: skipSpace(m.Properties, 0)}
@@ -28,7 +32,16 @@ func (m *Message) AppendRequest(dst []byte, hostname string) []byte {
 		p.redelivered = []byte("true")
 	}
 	dst = appendMember(dst, `, "redelivered": `, p.redelivered, "false")
-	return append(dst, '}', '}')
+	return validUTF8(append(dst, '}', '}'), start)
+}
+
+// validUTF8 replaces what is no UTF-8 behind start, as kombu does before it reads
+// an envelope (kombu/utils/encoding.py, bytes_to_str): the child must be able to read it.
+func validUTF8(dst []byte, start int) []byte {
+	if utf8.Valid(dst[start:]) {
+		return dst
+	}
+	return append(dst[:start], bytes.ToValidUTF8(dst[start:], []byte("\uFFFD"))...)
 }
 
 // openObject appends the object up to where its next member belongs.

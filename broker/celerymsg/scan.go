@@ -14,6 +14,10 @@ import (
 // its recursion limit of 1000, and the executor has to read the same text again.
 const maxDepth = 500
 
+// maxDigits bounds an integer: Python refuses to read a longer one
+// (sys.int_info.default_max_str_digits).
+const maxDigits = 4300
+
 // The skip functions move over JSON text without building anything: from a
 // position to the one behind, or bad. They accept what Python's json module accepts
 // (NaN and the infinities included) and nothing else. Positions are passed in
@@ -173,20 +177,34 @@ func skipNumber(b []byte, i int) int {
 	} else if i = skipDigits(b, i); i == start {
 		return bad
 	}
-	if i < len(b) && b[i] == '.' {
-		start = i + 1
-		if i = skipDigits(b, start); i == start {
-			return bad
-		}
+	end := skipExponent(b, skipFraction(b, i))
+	if end == i && i-start > maxDigits {
+		return bad
 	}
-	if i < len(b) && b[i]|0x20 == 'e' {
-		if i++; i < len(b) && (b[i] == '+' || b[i] == '-') {
-			i++
-		}
-		start = i
-		if i = skipDigits(b, start); i == start {
-			return bad
-		}
+	return end
+}
+
+func skipFraction(b []byte, i int) int {
+	if i >= len(b) || b[i] != '.' {
+		return i
+	}
+	start := i + 1
+	if i = skipDigits(b, start); i == start {
+		return bad
+	}
+	return i
+}
+
+func skipExponent(b []byte, i int) int {
+	if i == bad || i >= len(b) || b[i]|0x20 != 'e' {
+		return i
+	}
+	if i++; i < len(b) && (b[i] == '+' || b[i] == '-') {
+		i++
+	}
+	start := i
+	if i = skipDigits(b, start); i == start {
+		return bad
 	}
 	return i
 }
