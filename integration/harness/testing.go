@@ -3,6 +3,7 @@ package harness
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -30,14 +31,12 @@ func NewWith(t *testing.T, o Options) *Bed {
 	return b
 }
 
-// Old is the oldest supported Celery, or the test is skipped by name.
+// Old is the oldest supported Celery: CRISPER_TEST_PYTHON_OLD, then .cache/celery53.
 func Old(t *testing.T) Options {
 	t.Helper()
-	python := os.Getenv("CRISPER_TEST_PYTHON_OLD")
-	if python == "" {
-		t.Skip("CRISPER_TEST_PYTHON_OLD does not name an interpreter with the oldest supported Celery")
-	}
-	return Options{Python: python}
+	root, err := findRoot()
+	Must(t, err)
+	return Options{Python: orElse(os.Getenv("CRISPER_TEST_PYTHON_OLD"), filepath.Join(root, ".cache", "celery53", "bin", "python"))}
 }
 
 // Must fails the test at once on an error.

@@ -1,0 +1,3 @@
+"""A module that imports and has no Celery app in it."""
+
+nothing = 1
