@@ -59,6 +59,7 @@
 //     the caller's to start; the pool asks for others by StartGeneration. Generations
 //     grow; one that was asked for and died before it was ready is GenerationLost too.
 //     A zygote that is loading already, for a reload, satisfies StartGeneration.
+//     Children that come from no zygote have one generation, ready from the start.
 //   - Each StartChild is answered by ChildForked and ChildReady (in either order),
 //     ForkFailed, or ChildExited. When a zygote dies, requests that it has not
 //     answered are answered by ForkFailed once it is certain that there is no child
