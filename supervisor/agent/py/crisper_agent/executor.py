@@ -35,7 +35,6 @@ class Executor:
         after_fork.catch_exit_signals()
         soft_limit.install(self.words, hooks.TRACE_GLOBALS, soft)
         os.register_at_fork(after_in_child=self.abandon)
-        self.sock.send(wire.pack_json(wire.HELLO, 0, {'child': self.request['child'], 'pid': os.getpid()}))
 
     def abandon(self):
         """In a process that a task forked: it must not speak for us, nor keep the

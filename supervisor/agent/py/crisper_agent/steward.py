@@ -9,7 +9,6 @@ down) is answered as such, and the supervisor asks again.
 import json
 import logging
 import os
-import signal
 import sys
 import traceback
 
@@ -72,8 +71,8 @@ class StandIn:
 
 
 class Steward:
-    def __init__(self, loaded, request, sock):
-        self.app, self.worker, self.request, self.sock = loaded.app, loaded.worker, request, sock
+    def __init__(self, loaded, sock):
+        self.app, self.worker, self.sock = loaded.app, loaded.worker, sock
         self.pool = StandIn(apply_async=lambda *args, **kwargs: None)
         self.consumer = StandIn(
             app=self.app, hostname=self.worker.hostname, controller=self.worker, pool=self.pool,
@@ -81,12 +80,12 @@ class Steward:
             initial_prefetch_count=0)
         self.worker.consumer, self.worker.pool = self.consumer, self.pool
 
-    def run(self):
-        """Until told to leave, or the supervisor is gone. Never returns."""
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    def initialise(self):
         self.app.set_current()
         self.app.set_default()
-        self.sock.send(wire.pack_json(wire.HELLO, 0, {'child': self.request['child'], 'pid': os.getpid()}))
+
+    def run(self):
+        """Until told to leave, or the supervisor is gone. Never returns."""
         try:
             self.loop()
         except OSError as exc:

@@ -177,15 +177,16 @@ def be_child(loaded, request, control, fds, supervisor, middle):
     if request['role'] == 'steward':
         from . import steward
         after_fork.forget_parent('MainProcess', 1)
-        after_fork.die_with(supervisor, middle)
         after_fork.set_title('crisper: steward')
-        steward.Steward(loaded, request, sock).run()
-    from . import executor
-    after_fork.forget_parent(f'ForkPoolWorker-{request["index"]}', request['index'])
-    after_fork.die_with(supervisor, middle)
-    after_fork.set_title(f'crisper: slot {request["slot"]} gen {request["generation"]} ready')
-    child = executor.Executor(loaded, request, sock, words)
+        child = steward.Steward(loaded, sock)
+    else:
+        from . import executor
+        after_fork.forget_parent(f'ForkPoolWorker-{request["index"]}', request['index'])
+        after_fork.set_title(f'crisper: slot {request["slot"]} gen {request["generation"]} ready')
+        child = executor.Executor(loaded, request, sock, words)
     child.initialise()
+    after_fork.die_with(supervisor, middle)
+    sock.send(wire.pack_json(wire.HELLO, 0, {'child': request['child'], 'pid': os.getpid()}))
     child.run()
 
 
