@@ -53,7 +53,11 @@ func Make(o Options) (*Bed, error) {
 		Binary:  orElse(o.Binary, os.Getenv("CRISPER_BIN"), filepath.Join(root, "bin", "crisper")),
 		Journal: &Journal{Path: filepath.Join(dir, "journal")},
 	}
-	return b, b.check()
+	if err := b.check(); err != nil {
+		b.Remove()
+		return nil, err
+	}
+	return b, nil
 }
 
 // check names what is missing in one sentence each.

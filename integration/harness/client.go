@@ -127,7 +127,7 @@ type request struct {
 	Task
 	Count   int      `json:"count,omitempty"`
 	IDs     []string `json:"ids,omitempty"`
-	Timeout float64  `json:"timeout,omitempty"`
+	Timeout float64  `json:"timeout"` // of results: 0 does not wait
 	Code    string   `json:"code,omitempty"`
 }
 
