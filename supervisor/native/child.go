@@ -214,7 +214,7 @@ func (l *loop) takeBack(c *child) {
 		return
 	}
 	for _, s := range seqs {
-		l.unexpect(c, l.book.Get(s))
+		c.unexpect(l.book.Get(s))
 		c.closeSpill(s)
 	}
 	c.waiting -= len(seqs)
@@ -227,8 +227,18 @@ func (c *child) closeSpill(s ledger.Seq) {
 	}
 }
 
-func (l *loop) unexpect(c *child, e *entry) {
-	c.expected = max(0, c.expected-e.Data.kind.mean)
+// expect adds what the task will probably take to what the child has to do;
+// unexpect takes the same off again, whatever has been learned meanwhile.
+func (c *child) expect(e *entry) {
+	e.Data.estimate = e.Data.kind.mean
+	c.expected += e.Data.estimate
+}
+
+func (c *child) unexpect(e *entry) {
+	c.expected -= e.Data.estimate
+	if e.Data.estimate = 0; c.idle() {
+		c.expected = 0 // sums of fractions drift
+	}
 }
 
 // stop carries out pool.Stop.

@@ -77,7 +77,7 @@ func (l *loop) promise(e *entry, c *child) {
 		return
 	}
 	c.promised++
-	c.expected += e.Data.kind.mean
+	c.expect(e)
 	l.tell(e, broker.Accept)
 }
 
@@ -86,7 +86,7 @@ func (l *loop) accepted(e *entry) {
 	c := l.children[pool.ChildID(e.Child)]
 	if c != nil {
 		c.promised--
-		l.unexpect(c, e)
+		c.unexpect(e)
 	}
 	if e.Lost {
 		l.drop(e)
@@ -125,7 +125,7 @@ func (l *loop) send(e *entry, c *child) bool {
 		c.keepSpill(e.Seq, spill)
 	}
 	c.waiting++
-	c.expected += e.Data.kind.mean
+	c.expect(e)
 	return true
 }
 

@@ -19,7 +19,7 @@ func (l *loop) taskDone(c *child, seq ledger.Seq, r wire.Report) error {
 		return err
 	}
 	c.busy = false
-	l.unexpect(c, e)
+	c.unexpect(e)
 	e.Data.kind.observe(r.Runtime)
 	l.overall.observe(r.Runtime)
 	l.progress = l.now

@@ -261,12 +261,12 @@ func (l *loop) tick() {
 		l.stewardAt = time.Time{}
 		l.forkSteward()
 	}
-	l.resize()
 }
 
 // turn follows every batch of events: it moves what can be moved.
 func (l *loop) turn() {
 	l.due()
+	l.resize() // here and not in tick: the heartbeat comes only when nothing happens
 	l.dispatch()
 	l.take()
 	l.flush()

@@ -14,7 +14,7 @@ import (
 
 // takeBatch bounds one Take; unlimitedPrefetch stands for a multiplier of 0.
 const (
-	takeBatch         = 64
+	takeBatch         = 128
 	unlimitedPrefetch = 10_000
 )
 

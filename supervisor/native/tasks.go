@@ -15,6 +15,8 @@ type task struct {
 	kind  *taskKind
 	run   consumer.Run
 	begun time.Time
+	// estimate is what was added to its child's expected time.
+	estimate float64
 	// asks counts how often the steward was asked about it.
 	asks int
 }
