@@ -52,12 +52,12 @@ func TestTheWorkerLeavesTheMomentItsLastTaskEnds(t *testing.T) {
 func TestWhatHasNotBegunGoesBackAtOnceAndInOrder(t *testing.T) {
 	s := harness.NewStage(t, harness.Options{})
 	w := s.Crisper(t, "-c", "1")
+	later := s.Send(t, harness.T("tick").With("countdown", 60))
 	running := started(t, s, harness.T("sleepy", 2))
 	var waiting []string
 	for range 3 {
 		waiting = append(waiting, s.Send(t, harness.T("tick")))
 	}
-	later := s.Send(t, harness.T("tick").With("countdown", 60))
 	ctx := harness.Deadline(t, 20*time.Second)
 	harness.Must(t, w.UntilState(ctx, "four deliveries in reserve", func(o ops.State) bool {
 		return o.Deliveries.Reserved+o.Deliveries.Queued == 3 && o.Deliveries.Scheduled == 1
@@ -74,7 +74,7 @@ func TestWhatHasNotBegunGoesBackAtOnceAndInOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := harness.Got(s.Redis.IDs(ctx, "default"))(t)
-	if diff := cmp.Diff(append(waiting, later), got); diff != "" {
+	if diff := cmp.Diff(append([]string{later}, waiting...), got); diff != "" {
 		t.Errorf("the queue, next first (-want +got)\n%s", diff)
 	}
 }

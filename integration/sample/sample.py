@@ -265,12 +265,12 @@ def leak(megabytes):
 
 @app.task
 @journalled
-def hog(megabytes, seconds=0, step=8):
+def hog(megabytes, seconds=0, step=8, pause=0.005):
     """Takes memory piece by piece, touches it, and lets go at the end."""
     held = []
     for _ in range(0, megabytes, step):
         held.append(bytearray(os.urandom(1 << 20)) * step)
-        time.sleep(0.005)  # so that it can be measured while it grows
+        time.sleep(pause)  # so that it can be measured while it grows
     time.sleep(seconds)
     return len(held) * step
 
