@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -79,7 +80,7 @@ func (l *lane) lay(ctx context.Context, n needs) error {
 }
 
 // start starts a worker of the lane's kind and waits until it takes tasks. own are
-// options that only Crisper has.
+// options for Crisper only; the harness names stock workers itself.
 func (l *lane) start(ctx context.Context, own string, common ...string) (*harness.Worker, error) {
 	args := append([]string{"-Q", queue}, common...)
 	var w *harness.Worker
@@ -88,7 +89,7 @@ func (l *lane) start(ctx context.Context, own string, common ...string) (*harnes
 	case l.side == stockSide:
 		w, err = l.bed.StartStock(l.app, args...)
 	default:
-		w, err = l.bed.StartCrisperIn(l.cgroup, l.app, append(args, strings.Fields(own)...)...)
+		w, err = l.bed.StartCrisperIn(l.cgroup, l.app, append(args, strings.Fields("-n worker"+strconv.Itoa(l.random.IntN(1<<30))+"@%h "+own)...)...)
 	}
 	if err != nil {
 		return nil, err

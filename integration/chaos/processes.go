@@ -81,7 +81,7 @@ func ready(s ops.State) (ops.ZygoteState, bool) {
 }
 
 func peerSetup(ctx context.Context, l *lane) (err error) {
-	l.peer, err = l.start(ctx, "", "-c", "3", "-n", "peer@%h")
+	l.peer, err = l.start(ctx, "", "-c", "3")
 	return err
 }
 
@@ -89,7 +89,7 @@ func peerSetup(ctx context.Context, l *lane) (err error) {
 // die with it. The stock worker's tree is killed with it, as by a node that dies.
 func killSupervisor(ctx context.Context, l *lane) (*trial, error) {
 	t := l.begin()
-	w, err := l.start(ctx, "", "-c", "3", "-n", "victim"+strconv.Itoa(l.random.IntN(1<<20))+"@%h")
+	w, err := l.start(ctx, "", "-c", "3")
 	if err != nil {
 		return t, err
 	}
@@ -190,7 +190,7 @@ func term(ctx context.Context, l *lane) (*trial, error) {
 }
 
 func (l *lane) successor(ctx context.Context) (err error) {
-	l.worker, err = l.start(ctx, "--grace "+strconv.Itoa(grace)+"s", "-c", "4", "-n", "worker"+strconv.Itoa(l.random.IntN(1<<20))+"@%h")
+	l.worker, err = l.start(ctx, "--grace "+strconv.Itoa(grace)+"s", "-c", "4")
 	return err
 }
 
