@@ -113,13 +113,17 @@ for i = 1, #got do
   local tag = tags[i]
   hash[2 * i - 1], hash[2 * i] = tag, '[' .. got[i] .. ARGV[6 + from[i] % queues]
   owners[2 * i - 1], owners[2 * i] = tag, ARGV[1]
-  -- Garbage is kept out of the index: stock workers walk it, and one that meets
-  -- a payload that is no JSON fails on each sweep.
+  result[#result + 1], result[#result + 2], result[#result + 3] = from[i], tag, got[i]
+end
+-- Garbage is kept out of the index: stock workers walk it, and one that meets a
+-- payload that is no JSON fails on each sweep. The newest goes in first: a small
+-- sorted set is a list whose scores, having fractions, are texts, and what is
+-- inserted at its end is compared with each of them.
+for i = #got, 1, -1 do
   if indexed[i] then
     index[#index + 1] = string.format('%.6f', now + (micros + i - 1) / 1e6)
-    index[#index + 1] = tag
+    index[#index + 1] = tags[i]
   end
-  result[#result + 1], result[#result + 2], result[#result + 3] = from[i], tag, got[i]
 end
 redis.call('HSET', KEYS[1], unpack(hash))
 if #index > 0 then redis.call('ZADD', KEYS[2], unpack(index)) end
