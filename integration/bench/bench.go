@@ -95,7 +95,7 @@ func (b *bench) ready(ctx context.Context, children int) error {
 	if err := b.publish(ctx, "noop", load.Messages(n)); err != nil {
 		return err
 	}
-	if _, _, err := b.counter.until(ctx, before+n); err != nil {
+	if err := b.counter.until(ctx, before+n); err != nil {
 		return fmt.Errorf("the worker did not get ready: %w", err)
 	}
 	return b.redis.UntilEmpty(ctx, queue)

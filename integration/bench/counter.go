@@ -53,24 +53,26 @@ func (c *counter) sum() int {
 	return int(n)
 }
 
-// until waits until n tasks have run, and says when the first was seen and how
-// many had run by then.
-func (c *counter) until(ctx context.Context, n int) (first time.Time, before int, err error) {
+// begun waits for the first task, and says how many had run when it was seen.
+func (c *counter) begun(ctx context.Context) (int, error) {
+	err := c.until(ctx, 1)
+	return c.sum(), err
+}
+
+// until waits until n tasks have run.
+func (c *counter) until(ctx context.Context, n int) error {
 	// The tasks announce nothing, or they would be measured telling; 2 ms against
 	// seconds of work, and 1 % of a core.
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		done := c.sum()
-		if done > 0 && first.IsZero() {
-			first, before = time.Now(), done
-		}
 		if done >= n {
-			return first, before, nil
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return first, before, fmt.Errorf("%d of %d tasks ran: %w", done, n, ctx.Err())
+			return fmt.Errorf("%d of %d tasks ran: %w", done, n, ctx.Err())
 		case <-tick.C:
 		}
 	}

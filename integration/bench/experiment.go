@@ -34,10 +34,10 @@ type experiment struct {
 
 func experiments() []experiment {
 	return []experiment{
-		{"noop", []figure{{"no-op tasks", "tasks/s", true, 20, 0}}, 0, throughput("noop", "-c 2", 1)},
+		{"noop", append([]figure{{"no-op tasks", "tasks/s", true, 20, 0}}, perTask(0)...), 0, throughput("noop", "-c 2", 1)},
 		{"recycled", []figure{{"no-op tasks, `--max-tasks-per-child=100`", "tasks/s", true, 25, 0}}, 0,
 			throughput("noop", "-c 2 --max-tasks-per-child 100", 0.7)},
-		{"results", []figure{{"`add`, results in Redis", "tasks/s", true, 4, 0}}, 0, withResults},
+		{"results", append([]figure{{"`add`, results in Redis", "tasks/s", true, 4, 0}}, perTask(0)...), 0, withResults},
 		{"latency", []figure{{"enqueue to start, idle, p50", "ms", false, 4, 0}, {"enqueue to start, idle, p99", "ms", false, 4, 0}}, 0, latency},
 		{"child", []figure{{"private memory of one more child", "MB", false, 5, 0}}, 3, perChild},
 		{"pool", []figure{{"whole pool of 4, PSS", "MB", false, 2, 0}}, 3, wholePool},
@@ -77,7 +77,8 @@ func (b *bench) measure(ctx context.Context, e experiment, sides []side, say fun
 			if err != nil {
 				return o, fmt.Errorf("cannot measure %s of %s: %w", e.name, s.name, err)
 			}
-			for f, v := range values {
+			for f := range e.figures { // a run may know more than is asked of it
+				v := values[f]
 				o.Values[s.name][f] = append(o.Values[s.name][f], v)
 			}
 			say("%-9s round %d  %-8s %s  (%.1f s)", e.name, round+1, s.name, describe(e.figures, values), time.Since(start).Seconds())

@@ -31,7 +31,7 @@ func latency(ctx context.Context, b *bench, s side) ([]float64, error) {
 			return nil, err
 		}
 	}
-	if _, _, err := b.counter.until(ctx, before+b.size.Latencies); err != nil {
+	if err := b.counter.until(ctx, before+b.size.Latencies); err != nil {
 		return nil, err
 	}
 	lines, err := numbers(notes)

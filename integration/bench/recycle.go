@@ -29,7 +29,7 @@ func gap(ctx context.Context, b *bench, s side) ([]float64, error) {
 		return nil, err
 	}
 	defer stop(w)
-	if _, _, err := b.counter.until(ctx, n); err != nil {
+	if err := b.counter.until(ctx, n); err != nil {
 		return nil, err
 	}
 	lines, err := numbers(notes)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"crisper/integration/bench/load"
+	"crisper/integration/bench/proctree"
 )
 
 // throughput measures tasks per second: the queue is filled first, and the clock
@@ -25,8 +26,12 @@ func throughput(task, args string, share float64, taskArgs ...any) func(context.
 			return nil, err
 		}
 		defer stop(w)
-		first, before, err := b.counter.until(ctx, n)
+		before, err := b.counter.begun(ctx)
 		if err != nil {
+			return nil, err
+		}
+		cpu, first := b.spent(w), time.Now()
+		if err := b.counter.until(ctx, n); err != nil {
 			return nil, err
 		}
 		if err := b.redis.UntilEmpty(ctx, queue); err != nil {
@@ -36,7 +41,41 @@ func throughput(task, args string, share float64, taskArgs ...any) func(context.
 		if ran := b.counter.sum(); ran != n {
 			return nil, fmt.Errorf("%d tasks were sent and %d ran", n, ran)
 		}
-		return []float64{float64(n-before) / took.Seconds()}, nil
+		counted := float64(n - before)
+		return append([]float64{counted / took.Seconds()}, b.spent(w).since(cpu).per(counted)...), nil
+	}
+}
+
+// usage is the CPU time of the worker's first process, of all others of the worker,
+// and of redis-server. Unlike a rate it hardly changes when the machine has other
+// things to do.
+type usage [3]time.Duration
+
+func (b *bench) spent(w *worker) usage {
+	first := proctree.CPUOf(w.PID())
+	return usage{first, proctree.CPU(w.PID()) - first, proctree.CPUOf(b.redis.PID())}
+}
+
+func (u usage) since(before usage) usage {
+	for i := range u {
+		u[i] -= before[i]
+	}
+	return u
+}
+
+// per is microseconds for each task: the sum, and its parts.
+func (u usage) per(tasks float64) []float64 {
+	us := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 / tasks }
+	return []float64{us(u[0] + u[1] + u[2]), us(u[0]), us(u[1]), us(u[2])}
+}
+
+// perTask are the figures of usage.per.
+func perTask(goal float64) []figure {
+	return []figure{
+		{"… CPU per task", "µs", false, goal, 0},
+		{"… of it the first process", "µs", false, 0, 0},
+		{"… its children", "µs", false, 0, 0},
+		{"… redis-server", "µs", false, 0, 0},
 	}
 }
 

@@ -104,16 +104,23 @@ func parseRollup(text string) Memory {
 func CPU(root int) time.Duration {
 	var sum time.Duration
 	for _, pid := range PIDs(root) {
-		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-		for _, path := range threads {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				continue // gone meanwhile
-			}
-			run, _, _ := strings.Cut(string(text), " ")
-			ns, _ := strconv.ParseInt(run, 10, 64)
-			sum += time.Duration(ns)
+		sum += CPUOf(pid)
+	}
+	return sum
+}
+
+// CPUOf is the same for one process. Threads that have ended are not counted.
+func CPUOf(pid int) time.Duration {
+	var sum time.Duration
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	for _, path := range threads {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // gone meanwhile
 		}
+		run, _, _ := strings.Cut(string(text), " ")
+		ns, _ := strconv.ParseInt(run, 10, 64)
+		sum += time.Duration(ns)
 	}
 	return sum
 }
