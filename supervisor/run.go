@@ -147,6 +147,7 @@ func (s *shell) run(ctx context.Context, launch native.Launcher, first native.Zy
 		first.Quit()
 		return ExitUsage, err
 	}
+	beModest(max(cfg.Pool.Slots, cfg.AutoscaleMax))
 	consumer, err := s.deps.OpenBroker(info, workerID(info.Hostname), s.log)
 	if err != nil {
 		first.Quit()
