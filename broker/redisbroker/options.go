@@ -127,10 +127,7 @@ func parseOptions(raw map[string]json.RawMessage) (o options, warnings []string,
 			errs = append(errs, fmt.Errorf("broker_transport_options: %s: %s", name, plain(err)))
 		}
 	}
-	o.restoreEvery = time.Duration(interval * float64(max(throttle, 1)) * float64(time.Second))
-	if o.restoreEvery < time.Second {
-		o.restoreEvery = time.Second
-	}
+	o.restoreEvery = max(time.Second, time.Duration(interval*float64(max(throttle, 1))*float64(time.Second)))
 	return o, warnings, errors.Join(errs...)
 }
 

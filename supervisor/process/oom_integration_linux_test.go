@@ -50,7 +50,7 @@ func makeCgroup(t *testing.T, parent string, limit int64) string {
 			if err := os.Remove(dir); err == nil {
 				return
 			}
-			time.Sleep(20 * time.Millisecond)
+			time.Sleep(20 * time.Millisecond) // the kernel announces nothing
 		}
 		t.Errorf("cannot remove %s", dir)
 	})
