@@ -123,6 +123,13 @@ type Consumer interface {
 	Close(ctx context.Context) error
 }
 
+// Purger is a Consumer that can throw away what waits (`--purge`).
+type Purger interface {
+	// Purge discards all ready messages of the consumed queues and returns how
+	// many there were. What somebody has in hand is not touched.
+	Purge(ctx context.Context) (int64, error)
+}
+
 // Event is something a Consumer reports.
 type Event interface{ event() }
 

@@ -79,6 +79,7 @@ type loop struct {
 	slots       int
 	measuredAt  time.Time
 	measuring   bool
+	meter       *process.Meter // used by one measurement at a time
 	podMemory   process.Memory // as last measured
 	exhaustedAt time.Time
 	memory      map[pool.ChildID]int64

@@ -2,6 +2,8 @@ package native
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"crisper/broker"
@@ -26,22 +28,20 @@ func (l *loop) measure() {
 		return
 	}
 	l.measuring, l.measuredAt = true, l.now
-	pids := make(map[pool.ChildID]int, len(l.children))
+	pids := make(map[int]pool.ChildID, len(l.children))
 	for id, c := range l.children {
 		if c.ready {
-			pids[id] = c.pid
+			pids[c.pid] = id
 		}
 	}
 	l.goes(func() { l.post(l.look(pids)) })
 }
 
-// look measures outside of the loop.
-func (l *loop) look(pids map[pool.ChildID]int) measured {
+// look measures outside of the loop; one at a time, so that the meter has one user.
+func (l *loop) look(pids map[int]pool.ChildID) measured {
 	var m measured
-	for id, pid := range pids {
-		if bytes, err := process.PrivateMemory(pid); err == nil {
-			m.children = append(m.children, pool.ChildMemory{Child: id, Bytes: bytes})
-		}
+	for pid, bytes := range l.meter.Private(slices.Collect(maps.Keys(pids))) {
+		m.children = append(m.children, pool.ChildMemory{Child: pids[pid], Bytes: bytes})
 	}
 	if l.deps.Cgroup != nil {
 		if u, err := l.deps.Cgroup.Usage(); err == nil {
@@ -102,6 +102,5 @@ func (l *loop) explainDeath(c *child) string {
 		return c.status.String()
 	}
 	before := l.podMemory
-	l.podMemory = after
 	return process.Explain(*c.status, before, after)
 }

@@ -41,6 +41,8 @@ type Config struct {
 	StuckAfter time.Duration
 	// WatchMemory: children are measured because a limit depends on it.
 	WatchMemory bool
+	// Purge discards all waiting messages before the first Take.
+	Purge bool
 }
 
 // Deps is the edge, for tests to replace.
@@ -103,11 +105,15 @@ func New(cfg Config, deps Deps, first Zygote, info agent.Info) (*Runtime, error)
 		children: make(map[pool.ChildID]*child),
 		zygotes:  make(map[pool.Generation]*zygote),
 		memory:   make(map[pool.ChildID]int64),
+		meter:    process.NewMeter(),
 		slots:    cfg.Pool.Slots,
 		scale:    autoscale{min: cfg.AutoscaleMin, max: cfg.AutoscaleMax, keepalive: cfg.Keepalive, lastUp: now},
 		recent:   newRing[recentTask](50),
 		history:  newRing[ops.TransitionState](200),
 		logInfo:  deps.Log.Core().Enabled(zap.InfoLevel),
+	}
+	if deps.Cgroup != nil {
+		l.podMemory, _ = deps.Cgroup.Usage() // so that an early death can be explained; errors show later
 	}
 	l.health.Store(&ops.Health{LoopAt: now})
 	l.newest = 1

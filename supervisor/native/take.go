@@ -20,7 +20,7 @@ const (
 
 // take asks the broker for as much as our credit allows, if it may have some.
 func (l *loop) take() {
-	if l.taking || l.draining || !l.connected || l.exhausted || l.broker == nil {
+	if l.taking || l.draining || !l.connected || l.exhausted || l.cfg.Purge {
 		return
 	}
 	n := min(l.credit(), takeBatch)
@@ -164,7 +164,35 @@ func (l *loop) brokerSaid(ev broker.Event) {
 	}
 }
 
+// purge discards what waits, once, before anything is taken.
+func (l *loop) purge() {
+	p, ok := l.broker.(broker.Purger)
+	if !ok {
+		l.log.Error("this broker cannot be purged")
+		l.cfg.Purge = false
+		return
+	}
+	l.goes(func() {
+		call, cancel := context.WithTimeout(l.ctx, brokerTimeout)
+		defer cancel()
+		n, err := p.Purge(call)
+		l.post(asked{func(l *loop) { l.purged(n, err) }})
+	})
+}
+
+func (l *loop) purged(n int64, err error) {
+	if err != nil {
+		l.brokerFailed("cannot purge", err) // again with the next connection
+		return
+	}
+	l.cfg.Purge = false
+	l.log.Warn("purge: erased messages from the queues", zap.Int64("messages", n))
+}
+
 func (l *loop) onConnected(e broker.Connected) {
+	if l.cfg.Purge {
+		l.purge()
+	}
 	l.connected, l.exhausted = true, false
 	l.brokerState.Connected, l.brokerState.Server, l.brokerState.Since, l.brokerState.Error = true, e.Server, l.now, ""
 	l.metrics.BrokerConnected(true)
