@@ -128,15 +128,13 @@ class Executor:
 
         def execute(seq, view, start, end):
             try:
-                text, content_type, encoding, body = split(view, start, end)
+                text, content_type, encoding, at = split(view, start, end)
                 request, _ = scan(text, 0)
                 name, uuid, compression = request['task'], request['id'], request.get('compression')
             except Exception as exc:
                 self.broken(f'a task that cannot be read: {exc!r}')
             try:
-                if compression:
-                    body = hooks.decompress(body, compression)
-                parts = decode(body, content_type, encoding)
+                parts = decode(view, at, end, content_type, encoding, compression)
                 args, kwargs, embed = parts if type(parts) is list else hooks.parts_of(parts)
             except MemoryError as exc:
                 return pack_done(seq, wire.OUT_OF_MEMORY, 0.0, repr(exc))

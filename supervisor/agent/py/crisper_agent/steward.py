@@ -247,7 +247,9 @@ class Task:
     def __init__(self, steward, payload, record):
         if payload is None:
             raise ValueError('this operation needs a task')
-        text, content_type, encoding, body = wire.split_task(*payload)
+        view, start, end = payload
+        text, content_type, encoding, at = wire.split_task(view, start, end)
+        body = bytes(view[at:end])
         whole = json.loads(text)
         headers = {key: value for key, value in whole.items() if key not in NOT_HEADERS}
         self.id, self.name = headers.get('id'), headers.get('task')

@@ -63,17 +63,23 @@ def clip(text, limit):
     return kept + data[-tail:].decode('utf-8', 'ignore').encode()
 
 
+#: Content type and encoding of nearly every task, as they stand in a frame.
+USUAL = b'\x10application/json\x05utf-8'
+
+
 def split_task(view, start, end):
-    """The parts of a Task payload in view[start:end]: request, content type and
-    encoding as text, and the body as bytes."""
+    """The parts of a Task payload in view[start:end]: request, content type and encoding
+    as text, and where the body begins."""
     (length,) = U32.unpack_from(view, start)
     at = start + 4 + length
     if at >= end:
         raise Broken('request reaches beyond the frame')
     request = str(view[start + 4:at], 'utf-8')
+    if view[at:at + 23] == USUAL and at + 23 <= end:
+        return request, 'application/json', 'utf-8', at + 23
     content_type, at = _short_text(view, at, end)
     encoding, at = _short_text(view, at, end)
-    return request, content_type, encoding, bytes(view[at:end])
+    return request, content_type, encoding, at
 
 
 def _short_text(view, at, end):
