@@ -4,7 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-dev=(bin/crisper dev --python "$PWD/.cache/celery57/bin/python")
+# console: lines for people, also when the output goes through a pipe.
+dev=(bin/crisper dev --log-format console --python "$PWD/.cache/celery57/bin/python")
 if [ -n "${1:-}" ]; then
     # A second TERM would hurry it: one is enough, it ends with its last task.
     "${dev[@]}" & pid=$!
