@@ -103,7 +103,13 @@ func (c *Consumer) greet(ctx context.Context, s *session) error {
 			return err
 		}
 	} // an ACL may forbid INFO; what is missing shows itself later
+	silence := c.silence() // before it ends
 	if _, err := c.present(ctx, s); err != nil {
+		return err
+	}
+	// Not only when our presence had run out: a request of the broken connection may
+	// have renewed it just now, after peers had restored everything.
+	if err := c.renew(ctx, s, silence > c.cfg.options.visibility); err != nil {
 		return err
 	}
 	if err := c.bind(ctx, s); err != nil {
