@@ -188,6 +188,17 @@ func TestHintsWithoutABrokerAreNoFigures(t *testing.T) {
 	}
 }
 
+func TestHintsForABrokerWeCannotUseAreAMistakeOfTheUser(t *testing.T) {
+	tr := hintsTrial(&fakeConsumer{}, nil)
+	tr.openBroker = openBroker
+	tr.loadInfo = func(context.Context, string, agent.Options, io.Writer) (agent.Info, error) {
+		return agent.Info{Broker: agent.Broker{URLs: []string{"amqp://u:hunter2@h//"}}}, nil
+	}
+	if code := tr.do(t, "hints", "--once", "-A", "proj"); code != exitUsage || strings.Contains(tr.err.String(), "hunter2") {
+		t.Errorf("exit code %d: %s", code, tr.err.String())
+	}
+}
+
 func TestDevGivesTheWorkerABroker(t *testing.T) {
 	tr := newTrial(nil)
 	pong := ""

@@ -73,13 +73,13 @@ func (p *program) hints(ctx context.Context, cmd *cobra.Command, timeout time.Du
 	plan.Config.Agent.Only = "info"
 	info, err := p.loadInfo(ctx, plan.Config.Python, plan.Config.Agent, p.stderr)
 	if err != nil {
-		return exitError{supervisor.ExitApp, err}
+		return coded(supervisor.ExitApp, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	backlogs, err := p.measure(ctx, info)
 	if err != nil {
-		return exitError{supervisor.ExitBroker, err}
+		return coded(supervisor.ExitBroker, err)
 	}
 	return p.printJSON(map[string]any{"queues": queuesOf(backlogs)})
 }
@@ -106,7 +106,8 @@ func (p *program) measure(ctx context.Context, info agent.Info) (backlogs map[st
 	go watch(consumer.Events(), connected, problem)
 	defer func() {
 		if err == nil {
-			err = leave(ctx, consumer)
+			// What the broker cannot be told ends by itself: a presence lives for seconds.
+			_ = consumer.Close(ctx)
 		}
 		stop()
 		<-ended
@@ -120,13 +121,6 @@ func (p *program) measure(ctx context.Context, info agent.Info) (backlogs map[st
 	case <-ctx.Done():
 		return nil, fmt.Errorf("cannot ask the broker in time: %w", orUnavailable(newest(problem)))
 	}
-}
-
-// leave gives up the presence that every consumer shows. What it cannot tell the
-// broker ends by itself: the key lives for seconds.
-func leave(ctx context.Context, consumer broker.Consumer) error {
-	_ = consumer.Close(ctx)
-	return nil
 }
 
 func watch(events <-chan broker.Event, connected chan<- struct{}, problem chan error) {

@@ -68,11 +68,19 @@ func usageError(format string, args ...any) error {
 	return exitError{exitUsage, fmt.Errorf(format, args...)}
 }
 
+// coded gives err a code, unless it has one.
+func coded(code int, err error) error {
+	if errors.As(err, new(exitError)) {
+		return err
+	}
+	return exitError{code, err}
+}
+
 func exitCode(err error) int {
-	var coded exitError
+	var own exitError
 	switch {
-	case errors.As(err, &coded):
-		return coded.code
+	case errors.As(err, &own):
+		return own.code
 	case errors.Is(err, broker.ErrUnavailable), errors.Is(err, broker.ErrRefused):
 		return supervisor.ExitBroker
 	}

@@ -17,7 +17,8 @@ import (
 //
 //	[2026-11-24 03:41:46,123: INFO/MainProcess] child ready slot=3 pid=812
 //
-// A field with several lines, such as a traceback, follows on lines of its own.
+// A field with several lines, such as a traceback, follows on lines of its own. A
+// text that the message has already is not repeated: machines read JSON.
 type console struct {
 	*zapcore.MapObjectEncoder // fields given by With
 	color                     bool
@@ -47,6 +48,9 @@ func (c console) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*buff
 	var below []string
 	write := func(key string, value any) {
 		text := render(value)
+		if _, isText := value.(string); isText && len(text) > 2 && strings.Contains(entry.Message, text) {
+			return
+		}
 		if strings.Contains(text, "\n") {
 			below = append(below, strings.TrimRight(text, "\n"))
 			return

@@ -51,6 +51,9 @@ func TestConsoleLinesLookLikeCelerys(t *testing.T) {
 		{name: "context and name", entry: zapcore.Entry{Level: zap.DebugLevel, Message: "m", LoggerName: "broker"},
 			context: []zap.Field{zap.String("queue", "q")}, fields: []zap.Field{zap.Error(errors.New("no"))},
 			want: head + "DEBUG/broker] m queue=q error=no\n"},
+		{name: "what the message says already", entry: zapcore.Entry{Level: zap.InfoLevel, Message: "Task a.b[1-2] received"},
+			fields: []zap.Field{zap.String("task", "a.b"), zap.String("task_id", "1-2"), zap.String("queue", "q"), zap.Int("n", 1)},
+			want:   head + "INFO/MainProcess] Task a.b[1-2] received queue=q n=1\n"},
 		{name: "colour", entry: zapcore.Entry{Level: zap.ErrorLevel, Message: "m"}, color: true, want: head + "ERROR/MainProcess] \x1b[1;31mm\x1b[0m\n"},
 		{name: "info has no colour", entry: zapcore.Entry{Level: zap.InfoLevel, Message: "m"}, color: true, want: head + "INFO/MainProcess] m\n"},
 	} {
