@@ -21,6 +21,7 @@ type bench struct {
 	counter   *counter
 	size      size
 	peers     string // interpreter with Dramatiq and Huey; empty: without them
+	profile   string // folder for the samples of the children; empty: no profiling
 }
 
 // size says how much is measured. Crisper is given more messages than Celery, so
@@ -44,7 +45,7 @@ const patience = 3 * time.Minute
 
 const queue = "bench"
 
-func newBench(ctx context.Context, bed *harness.Bed, s size, peers string) (*bench, error) {
+func newBench(ctx context.Context, bed *harness.Bed, s size, peers, profile string) (*bench, error) {
 	r, err := bed.StartRedis(ctx, harness.RedisOptions{})
 	if err != nil {
 		return nil, err
@@ -54,7 +55,7 @@ func newBench(ctx context.Context, bed *harness.Bed, s size, peers string) (*ben
 		return nil, err
 	}
 	bed.OnClose(c.close)
-	b := &bench{bed: bed, redis: r, counter: c, size: s, peers: peers}
+	b := &bench{bed: bed, redis: r, counter: c, size: s, peers: peers, profile: profile}
 	app := b.app("")
 	b.templates, err = load.Capture(ctx, load.App{Python: bed.Python, Module: app.Name, Env: bed.Env(app)},
 		b.source("load", "capture.py"), "benchapp.noop", "benchapp.add", "benchapp.stamp", "benchapp.pulse")
@@ -68,10 +69,16 @@ func (b *bench) source(parts ...string) string {
 // app is the application with its notes in a file of its own. Results go to a
 // database of their own; tasks that have none write none.
 func (b *bench) app(notes string) harness.App {
-	return harness.App{
+	app := harness.App{
 		Name: "benchapp", Broker: b.redis.URL(0), Backend: b.redis.URL(1),
 		Env: []string{"PYTHONPATH=" + b.source("app"), "BENCH_COUNTER=" + b.counter.file.Name(), "BENCH_LOG=" + notes},
 	}
+	if b.profile != "" {
+		app.Name = "profile_app" // the same, with a sampler in its children
+		app.Env[0] += ":" + filepath.Join(b.bed.Root, "integration", "tools")
+		app.Env = append(app.Env, "PROFILE_APP=benchapp", "PROFILE_DIR="+b.profile)
+	}
+	return app
 }
 
 // clean empties the broker and the counter. Only while no worker runs.

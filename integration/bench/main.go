@@ -29,6 +29,7 @@ func main() {
 // settings are the flags.
 type settings struct {
 	rows, only, json, page string
+	profile                string
 	rounds, tasks, factor  int
 	smoke, peers, write    bool
 }
@@ -44,6 +45,7 @@ func parse(args []string, out io.Writer) (settings, error) {
 	set.IntVar(&s.factor, "factor", 0, "times as many messages for Crisper")
 	set.BoolVar(&s.smoke, "smoke", false, "run everything once and tiny, to see that it works; the figures mean nothing")
 	set.BoolVar(&s.peers, "peers", true, "measure Dramatiq and Huey too (not with -smoke)")
+	set.StringVar(&s.profile, "profile", "", "sample the children's Python into this folder; read it with integration/tools/profile_app.py")
 	set.StringVar(&s.json, "json", "", "write all values to this file")
 	set.BoolVar(&s.write, "write", false, "write the measured part of the page")
 	set.StringVar(&s.page, "page", "docs/benchmarks.md", "the page, from the repository's root")
@@ -121,7 +123,7 @@ func (s settings) bench(ctx context.Context, bed *harness.Bed, out io.Writer) (r
 			return r, err
 		}
 	}
-	b, err := newBench(ctx, bed, r.Size, peers)
+	b, err := newBench(ctx, bed, r.Size, peers, s.profile)
 	if err != nil {
 		return r, err
 	}
