@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"crisper/broker/celerymsg"
 	"crisper/supervisor/wire"
@@ -124,7 +123,7 @@ func TestTermUnwindsTheTaskWithoutAReport(t *testing.T) {
 		r := load(t, python, Options{App: "plain"})
 		c := r.fork("executor")
 		c.start(message("plain.clean_up", "1", 60))
-		time.Sleep(50 * time.Millisecond) // into the body
+		r.noted("working")
 		_ = syscall.Kill(c.pid, syscall.SIGTERM)
 		if ws := c.exitStatus(); !ws.Exited() || ws.ExitStatus() != 15 {
 			t.Errorf("the child left with %v, want 15 as in Celery's pool", ws)

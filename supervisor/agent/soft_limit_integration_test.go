@@ -23,13 +23,13 @@ func TestASoftLimitInterruptsTheBody(t *testing.T) {
 		r := load(t, python, Options{App: "plain"})
 		c := r.fork("executor")
 		seq := c.start(message("plain.wait", "1", 30))
-		time.Sleep(100 * time.Millisecond) // into the task's try
+		r.noted("waiting")
 		c.interrupt(seq)
 		if got := c.done(seq); got.Result != "'interrupted'" {
 			t.Errorf("got %+v", got)
 		}
 		seq = c.start(message("plain.clean_up", "2", 30))
-		time.Sleep(100 * time.Millisecond) // into the task's try
+		r.noted("working")
 		c.interrupt(seq)
 		if got := c.done(seq); got.Outcome != wire.Failure || !strings.HasPrefix(got.Exception, "SoftTimeLimitExceeded") {
 			t.Errorf("got %+v", got)

@@ -10,6 +10,7 @@ Standard library and the app's own Celery only; Python 3.9 and later.
     soft_limit.py  raise SoftTimeLimitExceeded in the right task's body only
     hooks.py       what the executor asks of Celery
     steward.py     the failure paths of lost tasks, and parent-side signals
+    stand_in.py    what the steward has instead of a consumer and an event dispatcher
     wire.py        frames; supervisor/wire/doc.go is their definition
     guard.py       things that may fail without harming a task
 """

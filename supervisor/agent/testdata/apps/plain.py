@@ -152,6 +152,7 @@ def shout(size):
 def wait(seconds):
     """Sleeps; a soft limit is survived and said."""
     try:
+        note('waiting')
         time.sleep(seconds)
     except SoftTimeLimitExceeded:
         return 'interrupted'
@@ -161,6 +162,7 @@ def wait(seconds):
 @app.task
 def clean_up(seconds):
     try:
+        note('working')
         time.sleep(seconds)
     finally:
         note('cleaned up')
