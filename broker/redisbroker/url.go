@@ -35,19 +35,18 @@ func (n node) server() string {
 
 // Redact returns the URL, or the ;-list of URLs, without passwords.
 func Redact(text string) string {
-	parts := strings.Split(text, ";")
-	for i, part := range parts {
-		parts[i] = redactOne(part)
-	}
-	// A password may hold what looks like a separator: rather hide too much.
-	if len(parts) > 1 {
-		for i, part := range parts {
-			if !strings.Contains(part, "://") {
-				parts[i] = "**"
-			}
+	var urls []string
+	for part := range strings.SplitSeq(text, ";") {
+		if len(urls) > 0 && !strings.Contains(part, "://") { // the ; was part of a password
+			urls[len(urls)-1] += ";" + part
+			continue
 		}
+		urls = append(urls, part)
 	}
-	return strings.Join(parts, ";")
+	for i, url := range urls {
+		urls[i] = redactOne(url)
+	}
+	return strings.Join(urls, ";")
 }
 
 func redactOne(text string) string {
