@@ -1,3 +1,113 @@
 // Package redisbroker implements broker over Redis the way kombu does; this page
 // lists every key it touches.
+//
+// # What it is
+//
+// A Consumer on kombu's own layout (kombu/transport/redis.py), so that stock
+// workers and Crisper may serve the same queues at the same time. All that must
+// be atomic is one Lua script; the scripts are in lua/, one per file.
+//
+// Keys of kombu, all behind global_keyprefix:
+//
+//	{queue}, {queue}\x06\x16{step}   LIST  messages, one list per priority step
+//	unacked                          HASH  tag -> [payload, exchange, routing key]
+//	unacked_index                    ZSET  tag -> Unix time of taking or renewal
+//	unacked_mutex                    STRING held while old deliveries are restored
+//	_kombu.binding.{exchange}        SET   bindings of the consumed queues
+//	_kombu.binding_permanent.{exchange}    the same, for those without x-expires
+//
+// Keys of ours:
+//
+//	crisper.owners       HASH  tag -> worker id and how far it has come
+//	crisper.presence     ZSET  worker id -> when it is dead (server time, ms)
+//	crisper.dead_letter  LIST  parked messages as JSON, the newest first
+//
+// An owner value is the worker id, followed by nothing (reserved), + (a task
+// acknowledged late has begun) or ! (one acknowledged early has begun).
+//
+// # Authority
+//
+// Redis is right about who holds a delivery, and there crisper.owners together
+// with unacked_index: a delivery is ours while its owner is our id and it is in
+// the index. Stock workers know no owners, but what they restore leaves the
+// index. Deliveries marked ! are out of the index on purpose: stock sweeps walk
+// it, so none of them can run again what may not run twice. Messages without a
+// delivery tag are out of it too (tag crisper-garbage:...), because stock workers
+// fail on payloads that are no JSON.
+//
+// Time is the server's (TIME), for the pods' clocks differ.
+//
+// # Life of a delivery
+//
+//	                 take                       Begin            Accept
+//	list ──────────────────────────> reserved ────────> begun + ───┐
+//	  ^                                 │  └───────────────────────┴──> begun !
+//	  │  Requeue (LPUSH), Restore (RPUSH), peer's sweep (RPUSH, + counts a death)│
+//	  └─────────────────────────────────┴───────────────────┘                  │
+//	                   Ack, Reject, Park: gone      peer's sweep: owned by the peer, Orphaned
+//
+// # Invariants
+//
+//   - A message is in a list or in unacked at every moment: taking, settling and
+//     restoring are single scripts.
+//   - A script does nothing to a delivery that is not its worker's. Several peers
+//     that sweep at once restore each delivery once.
+//   - A payload is never decoded and written again; marks are cut into its bytes.
+//   - A unacked value is [payload, "", "queue"]: kombu restores it to exactly the
+//     queue it came from.
+//   - A password is in no error, no log and no event.
+//
+// # Order
+//
+// Priority by priority, within it the queues in cycle order, and the queue that
+// served goes to the end (queue_order_strategy). A take of many simulates that
+// message by message on the lengths of the lists, so that it gives what as many
+// single takes of kombu would have given at that instant; a test compares them.
+// Deliveries of one take have scores a microsecond apart, which renewal keeps:
+// whoever restores them finds their order. Restore puts one batch back in the
+// order of taking; of two batches the later one is taken first.
+//
+// # Waiting
+//
+// BLMOVE list list RIGHT RIGHT changes nothing and returns when there is a
+// message. Each list has a connection for it, used only after a Take that came
+// back short: a busy worker sends none, an idle one four in 15 s for each queue.
+// A Ready that no Take answers within 100 ms is said once more, as the caller may
+// have read it before the answer of the Take that asked for it.
+//
+// # Failure handling
+//
+//   - Any request without an answer ends the session: all connections are closed,
+//     the next URL is tried. No request is sent twice by itself.
+//   - A take whose answer was lost: on return, what is booked on us and not in our
+//     hands is restored; looked for again twice, five seconds apart, because the
+//     request may have been delayed rather than lost.
+//   - A settlement whose answer was lost: the caller repeats it; what is then found
+//     gone was settled by it and is not reported as gone.
+//   - Half-open connections: the presence is shown every third of its period with a
+//     deadline of at most 3 s.
+//   - Our presence ran out (paused, cut off): on return everything in hand is asked
+//     for, before Connected; what others restored is reported as Gone. After more than
+//     the visibility timeout also what carries a score that we did not write, since a
+//     stock worker may then hold the same tag.
+//   - A peer sweeps after it has been connected for a whole presence period: after an
+//     outage everybody's presence has run out. Owners that are not listed at all (the
+//     key was lost in a failover) are listed for one last period.
+//   - Replies of a wrong password, a missing permission, an unknown command or a
+//     version below 6.2 are final (ErrRefused) once every URL gave one; LOADING,
+//     READONLY, MASTERDOWN and all else are waited out.
+//
+// # Backlog
+//
+// Ready is LLEN over all steps. Unacked and Scheduled of this worker are known;
+// if others hold anything, unacked is scanned, up to 5000 values, beyond which the
+// counts are scaled up. kombu writes no time into a message, so the age of the
+// oldest is how long it has been seen at the end of its list, or the time in its
+// sentry-task-enqueued-time header; a first look without that header says 0.
+//
+// # What it deliberately does not do
+//
+// Publish; events and remote control (pub/sub); purge; x-expires of queues (its
+// bindings get no deadline, the lists keep theirs); fanout queues, which on Redis
+// are pub/sub; Redis Cluster, which kombu has no transport for.
 package redisbroker
