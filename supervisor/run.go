@@ -23,7 +23,7 @@ import (
 // Run works as `crisper worker` until it is told to leave. It returns the exit
 // code of the process and, when that is not ExitOK, what to tell people.
 func Run(ctx context.Context, cfg Config, deps Deps) (exit int, err error) {
-	s := &shell{cfg: cfg, deps: deps, log: deps.Log}
+	s := &shell{cfg: cfg, deps: deps, log: deps.Log, early: make(chan struct{}, 1)}
 	defer func() { s.lastWords(exit, err) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -44,6 +44,9 @@ type shell struct {
 	metrics *ops.Metrics
 	// runtime is set once the app is loaded; probes look at it.
 	runtime atomic.Pointer[native.Runtime]
+	// early is told of a drain that is asked for before there is a runtime. Capacity
+	// 1: once is enough.
+	early chan struct{}
 }
 
 // reap makes us the parent of all that our children leave behind.
@@ -101,6 +104,10 @@ func (s *shell) load(ctx context.Context, z native.Zygote) (*agent.Info, int, er
 	for {
 		select {
 		case <-ctx.Done():
+			z.Quit()
+			return nil, ExitOK, nil
+		case <-s.early:
+			s.log.Warn("told to leave while the app was loading")
 			z.Quit()
 			return nil, ExitOK, nil
 		case sig := <-s.deps.Signals:

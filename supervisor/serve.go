@@ -49,6 +49,11 @@ func (s *shell) state(ctx context.Context) (ops.State, error) {
 func (s *shell) drain() {
 	if rt := s.runtime.Load(); rt != nil {
 		rt.Drain()
+		return
+	}
+	select {
+	case s.early <- struct{}{}:
+	default: // asked already
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"crisper/supervisor/wire"
@@ -105,6 +106,10 @@ func Launch(ctx context.Context, cfg LaunchConfig) (*Zygote, error) {
 	cmd := exec.Command(cfg.Python, filepath.Join(cfg.Dir, mainFile), strconv.Itoa(protocol))
 	cmd.Env = cfg.Env
 	cmd.ExtraFiles = []*os.File{theirs} // descriptor 3
+	// A group of its own: a TERM to the whole group (dumb-init sends one, `timeout`
+	// too) must reach the supervisor only, which drains; the children would unwind
+	// their tasks at once.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	wait, err := start(cmd, cfg)
 	theirs.Close()
 	if err != nil {

@@ -85,6 +85,8 @@ func (l *loop) slotsByState() map[string]int {
 func (r *Runtime) Backlog(ctx context.Context) (map[string]broker.Backlog, error) {
 	b, err := r.loop.broker.Backlog(ctx)
 	if err != nil {
+		// No figures rather than old ones: an autoscaler would act on them.
+		r.loop.post(asked{func(l *loop) { l.backlog = nil; l.metrics.Backlog(nil) }})
 		return nil, err
 	}
 	r.loop.post(asked{func(l *loop) { l.backlog = b; l.metrics.Backlog(b) }})
