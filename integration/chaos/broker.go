@@ -12,6 +12,8 @@ func brokerFaults() []fault {
 			needs: needs{durable: true}, patience: 2 * patience, setup: workerOf("", "-c", "3"), trial: restartRedis},
 		{name: "half-open", title: "connections to redis half-open for some seconds under load", recovery: "route back → first task started",
 			needs: needs{proxy: true}, patience: 2 * patience, setup: workerOf("", "-c", "3"), trial: halfOpen},
+		{name: "frozen", title: "the connections to redis hang for ever, new ones work, under load", recovery: "freeze → first task started on a new connection",
+			patience: 2 * patience, setup: frozenSetup, trial: frozen},
 	}
 }
 
@@ -71,4 +73,33 @@ func (t *trial) back(ctx context.Context) error {
 		t.recovery = first.Sub(healed)
 	}
 	return nil
+}
+
+// frozenSetup puts the freezer between the worker and the broker.
+func frozenSetup(ctx context.Context, l *lane) error {
+	f, err := newFreezer(l.broker.Addr())
+	if err != nil {
+		return err
+	}
+	l.bed.OnClose(f.close)
+	l.freezer, l.app.Broker = f, f.url()
+	return workerOf("", "-c", "3")(ctx, l)
+}
+
+// frozen waits a second before it looks for progress: tasks that had been confirmed
+// may still begin right after the freeze.
+func frozen(ctx context.Context, l *lane) (*trial, error) {
+	t, err := l.load(ctx)
+	if err != nil {
+		return t, err
+	}
+	l.freezer.freeze()
+	t.fault = time.Now()
+	if err := t.decide(ctx, 2*patience); err != nil {
+		return t, err
+	}
+	if first, ok := l.book.firstStartAfter(t.fault.Add(time.Second), t.ids(), nil); ok {
+		t.recovery = first.Sub(t.fault)
+	}
+	return t, nil
 }

@@ -23,6 +23,7 @@ type lane struct {
 	bed     *harness.Bed
 	broker  *harness.Redis
 	proxy   *harness.Proxy // before the broker; nil where no fault needs it
+	freezer *freezer       // the same, of our own
 	app     harness.App    // as workers see it
 	client  *harness.Client
 	book    *book
@@ -30,7 +31,6 @@ type lane struct {
 	cgroup  *harness.Cgroup
 	worker  *harness.Worker // that is hurt, or that stays through all trials
 	peer    *harness.Worker // that survives
-	durable bool
 }
 
 const crisperSide, stockSide = "crisper", "celery"
