@@ -107,7 +107,7 @@
 //
 // # What it deliberately does not do
 //
-// Publish; events and remote control (pub/sub); purge; x-expires of queues (its
+// Publish; events and remote control (pub/sub); x-expires of queues (its
 // bindings get no deadline, the lists keep theirs); fanout queues, which on Redis
 // are pub/sub; Redis Cluster, which kombu has no transport for.
 package redisbroker
