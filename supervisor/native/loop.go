@@ -67,6 +67,7 @@ type loop struct {
 
 	pending, retry              []settlement
 	taking, settling, exhausted bool
+	woken                       bool // Ready came while a Take was under way
 	connected, paused           bool
 
 	draining, hurried, leaving, done bool

@@ -69,6 +69,9 @@ func (l *loop) flush() {
 			return
 		}
 		n := min(len(l.pending), settleBatch)
+		if l.draining {
+			n = len(l.pending) // what goes back keeps its order within one batch
+		}
 		batch = append([]settlement(nil), l.pending[:n]...)
 		l.pending = l.pending[:copy(l.pending, l.pending[n:])]
 	}

@@ -76,9 +76,10 @@ func (l *loop) taken(ev taken) {
 	l.taking = false
 	if ev.err != nil {
 		l.brokerFailed("cannot take", ev.err)
-	} else if len(ev.deliveries) < ev.asked {
+	} else if len(ev.deliveries) < ev.asked && !l.woken {
 		l.exhausted, l.exhaustedAt = true, l.now
 	}
+	l.woken = false
 	for i := range ev.deliveries {
 		l.receive(ev.deliveries[i])
 	}
@@ -147,7 +148,8 @@ func (l *loop) brokerSaid(ev broker.Event) {
 	case broker.Disconnected:
 		l.onDisconnected(e)
 	case broker.Ready:
-		l.exhausted = false
+		// It may overtake the answer of the Take that it belongs to.
+		l.exhausted, l.woken = false, l.taking
 	case broker.Gone:
 		for _, tag := range e.Tags {
 			if held := l.book.ByTag(tag); held != nil {

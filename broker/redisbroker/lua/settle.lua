@@ -18,8 +18,18 @@ local tags = {}
 for i = 1, total do tags[i] = ARGV[6 + i] end
 
 local owner = redis.call('HMGET', KEYS[3], unpack(tags))
-local score = redis.call('ZMSCORE', KEYS[2], unpack(tags))
 local late, early = id .. '+', id .. '!'
+
+-- Accepted ones have left the index, and they are most of all: only the others
+-- are looked up there.
+local score, asked, at = {}, {}, {}
+for i = 1, total do
+  if owner[i] == id or owner[i] == late then asked[#asked + 1], at[#at + 1] = tags[i], i end
+end
+if #asked > 0 then
+  local scores = redis.call('ZMSCORE', KEYS[2], unpack(asked))
+  for k = 1, #asked do score[at[k]] = scores[k] end
+end
 
 -- What stock workers restored has left the index, but they know no owners.
 local function ours(i)
@@ -28,7 +38,7 @@ local function ours(i)
   return (o == id or o == late) and (score[i] or string.sub(tags[i], 1, 16) == 'crisper-garbage:')
 end
 
-local gone, hash, index, stale, set = {}, {}, {}, {}, {}
+local gone, hash, indexed, index, stale, set = {}, {}, {}, {}, {}, {}
 for i = 1, total do
   local tag = tags[i]
   if not ours(i) then
@@ -36,6 +46,7 @@ for i = 1, total do
     if owner[i] == id or owner[i] == late then stale[#stale + 1] = tag end
   elseif i <= ends then
     hash[#hash + 1] = tag
+    if owner[i] ~= early then indexed[#indexed + 1] = tag end
   elseif i <= ends + accepts then
     index[#index + 1] = tag
     set[#set + 1], set[#set + 2] = tag, early
@@ -45,13 +56,14 @@ for i = 1, total do
     local at = 6 + total + 3 * (i - total + moves - 1)
     redis.call(ARGV[at + 1], KEYS[4 + tonumber(ARGV[at + 2])], ARGV[at + 3])
     hash[#hash + 1] = tag
+    if owner[i] ~= early then indexed[#indexed + 1] = tag end
   end
 end
 if #hash > 0 then
   redis.call('HDEL', KEYS[1], unpack(hash))
   redis.call('HDEL', KEYS[3], unpack(hash))
-  redis.call('ZREM', KEYS[2], unpack(hash))
 end
+if #indexed > 0 then redis.call('ZREM', KEYS[2], unpack(indexed)) end
 if #index > 0 then redis.call('ZREM', KEYS[2], unpack(index)) end
 if #stale > 0 then redis.call('HDEL', KEYS[3], unpack(stale)) end
 if #set > 0 then
