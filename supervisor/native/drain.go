@@ -66,7 +66,7 @@ func (l *loop) hurry(why string) {
 	if l.hurried {
 		return
 	}
-	l.hurried = true
+	l.hurried, l.hurriedAt = true, l.now
 	l.log.Warn("hurrying: what still runs is cut off now", zap.String("signal", why))
 	l.deadline = l.now
 	l.step(pool.DrainHurried{})
@@ -142,20 +142,28 @@ func (l *loop) maybeLeave() {
 	}
 }
 
-// settleTime is how long settling may take after the last task, when no grace
-// period says so.
-const settleTime = 15 * time.Second
+// How long settling may take after the last task when no grace period says so,
+// and how long after we were told to hurry.
+const (
+	settleTime = 15 * time.Second
+	hurryTime  = 5 * time.Second
+)
 
-// lastMoment is when we leave whatever is open: the broker may be away.
+// lastMoment is when we leave whatever is open: the broker or the backend may be
+// away. Zero: we wait.
 func (l *loop) lastMoment() time.Time {
-	if !l.deadline.IsZero() {
-		return l.deadline.Add(max(l.cfg.GraceMargin*3/4, time.Second))
+	var end time.Time
+	if l.cfg.Grace > 0 {
+		end = l.drainedAt.Add(l.cfg.Grace - l.cfg.GraceMargin/4)
 	}
-	if l.poolEmpty {
+	if l.hurried {
+		end = earliest(end, l.hurriedAt.Add(hurryTime))
+	}
+	if l.poolEmpty && end.IsZero() {
 		if l.emptySince.IsZero() {
 			l.emptySince = l.now
 		}
-		return l.emptySince.Add(settleTime)
+		end = l.emptySince.Add(settleTime)
 	}
-	return time.Time{}
+	return end
 }

@@ -2,6 +2,7 @@ package native
 
 import (
 	"os"
+	"time"
 
 	"crisper/broker"
 	"crisper/supervisor/agent"
@@ -18,6 +19,7 @@ type (
 	taken struct {
 		deliveries []broker.Delivery
 		asked      int
+		took       time.Duration
 		err        error
 	}
 	// settled: a batch was confirmed, or failed as a whole.

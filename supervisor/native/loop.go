@@ -73,6 +73,7 @@ type loop struct {
 	draining, hurried, leaving, done bool
 	poolEmpty                        bool
 	deadline, drainedAt, emptySince  time.Time
+	hurriedAt                        time.Time
 	exit                             int
 	exitWhy                          string
 
@@ -137,6 +138,7 @@ func (l *loop) run(ctx context.Context) {
 			ctx = context.Background()
 		}
 		l.turn()
+		l.metrics.LoopLatency(l.deps.Now().Sub(l.now))
 		timer.Reset(max(0, l.nextWake().Sub(l.now)))
 	}
 }

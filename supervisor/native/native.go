@@ -2,7 +2,9 @@ package native
 
 import (
 	"context"
+	"maps"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -181,6 +183,9 @@ func (l *loop) close(cancel context.CancelFunc) {
 		s.link.Close()
 		s.page.Close()
 	}
+	// A zygote that is busy importing does not listen: it is not waited for long.
+	impatience := time.AfterFunc(zygotePatience, l.killZygotes(slices.Collect(maps.Values(l.zygotes))))
+	defer impatience.Stop()
 	for _, z := range l.zygotes {
 		z.proc.Quit()
 	}
@@ -190,6 +195,17 @@ func (l *loop) close(cancel context.CancelFunc) {
 	cancel()
 	close(l.stopped)
 	l.work.Wait()
+}
+
+// zygotePatience is how long a zygote may take to leave at the end.
+const zygotePatience = time.Second
+
+func (l *loop) killZygotes(all []*zygote) func() {
+	return func() {
+		for _, z := range all {
+			_ = l.deps.Reaper.Signal(z.proc.PID(), sigkill) // gone already: all the better
+		}
+	}
 }
 
 func (l *loop) followSignals(ctx context.Context) {

@@ -45,11 +45,12 @@ type ask struct {
 // Questions are put one after the other; those that are open when it dies are
 // put to the next one.
 type steward struct {
-	id    pool.ChildID
-	pid   int
-	link  *wire.Conn
-	page  *wire.Page
-	ready bool
+	id         pool.ChildID
+	generation pool.Generation
+	pid        int
+	link       *wire.Conn
+	page       *wire.Page
+	ready      bool
 }
 
 // report asks the steward about a delivery.
@@ -147,7 +148,7 @@ func (l *loop) forkSteward() {
 		return
 	}
 	l.stewards++
-	s := &steward{id: stewardID(l.stewards), link: link, page: page}
+	s := &steward{id: stewardID(l.stewards), generation: l.generation, link: link, page: page}
 	err = z.proc.Fork(agent.ForkRequest{
 		Child: uint64(s.id), Role: "steward", Generation: int(l.generation), OOMScoreAdj: l.cfg.OOMScoreAdj,
 	}, theirs, page.File())
@@ -193,6 +194,10 @@ func (l *loop) stewardSpoke(ev childSpoke) {
 		case wire.Answer:
 			l.onAnswer(f)
 		}
+	}
+	if s.generation < l.generation {
+		l.retireSteward() // it answered for an app that has been reloaded since
+		l.forkSteward()
 	}
 	l.askNext()
 }

@@ -65,15 +65,17 @@ func (l *loop) taker(ctx context.Context) {
 			return
 		case n := <-l.toTaker:
 			call, cancel := context.WithTimeout(ctx, brokerTimeout)
+			began := l.deps.Now()
 			ds, err := l.broker.Take(call, n)
 			cancel()
-			l.post(taken{deliveries: ds, asked: n, err: err})
+			l.post(taken{deliveries: ds, asked: n, took: l.deps.Now().Sub(began), err: err})
 		}
 	}
 }
 
 func (l *loop) taken(ev taken) {
 	l.taking = false
+	l.metrics.Takes(len(ev.deliveries), ev.took)
 	if ev.err != nil {
 		l.brokerFailed("cannot take", ev.err)
 	} else if len(ev.deliveries) < ev.asked && !l.woken {
