@@ -212,7 +212,7 @@ func TestConfigCheckTellsWhereEachValueCameFrom(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"--app": "proj command line", "--grace": "30 environment CRISPER_GRACE", "--loglevel": "info environment CELERY_WORKER_LOGLEVEL",
-		"--concurrency": "4 command line", "--time-limit": "- the app", "--depth": "16 default",
+		"--concurrency": "4 command line", "--time-limit": "- the app", "--depth": "64 default",
 	} {
 		if got := strings.Join(lines[name], " "); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)

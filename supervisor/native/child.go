@@ -30,6 +30,7 @@ type child struct {
 	// be sent here; waiting are those in its socket; expected is how long all of
 	// them will take, in seconds.
 	promised, waiting int
+	filling           bool // being filled up with short tasks
 	expected          float64
 	headBegun         time.Time
 	busy              bool

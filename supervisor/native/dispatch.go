@@ -62,11 +62,19 @@ func (l *loop) choose(e *entry) *child {
 // recycled.
 func (l *loop) room(c *child) int { return l.pool.Room(c.id) - c.waiting - c.promised }
 
-// mayQueue: this task may lie ready behind what the child has.
+// mayQueue: this task may lie ready behind what the child has. A child is filled
+// up when it is half empty, so that promises go to the broker in batches.
 func (l *loop) mayQueue(c *child, kind *taskKind) bool {
-	return l.cfg.Depth > 1 && kind.short() &&
-		c.waiting+c.promised < l.cfg.Depth && l.room(c) > 0 &&
-		c.expected+kind.mean <= shortTask.Seconds() &&
+	if l.cfg.Depth <= 1 || !kind.short() {
+		return false
+	}
+	switch has := c.waiting + c.promised; {
+	case has <= l.cfg.Depth/2 && c.expected <= shortTask.Seconds()/2:
+		c.filling = true
+	case has >= l.cfg.Depth || c.expected+kind.mean > shortTask.Seconds():
+		c.filling = false
+	}
+	return c.filling && l.room(c) > 0 &&
 		(!c.busy || l.now.Sub(c.headBegun) < shortTask)
 }
 

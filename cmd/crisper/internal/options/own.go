@@ -54,7 +54,7 @@ func drainRows() []Option {
 		{Name: "poison-limit", Kind: Count, Metavar: "N", Group: groupDrain, Who: Crisper, Default: "3",
 			Help: "Put a message aside after it killed N children; 0: never.",
 			Note: "The task is recorded as failed with the reason, and the message is kept in the dead-letter list."},
-		{Name: "depth", Kind: Count, Metavar: "N", Group: groupDrain, Who: Crisper, Default: "16",
+		{Name: "depth", Kind: Count, Metavar: "N", Group: groupDrain, Who: Crisper, Default: "64",
 			Help: "How many short tasks may lie ready in one child's socket; 1: none but the one it runs.",
 			Note: "They are given back unharmed when the child dies or grows slow, and count as reserved."},
 	}
