@@ -94,11 +94,12 @@ venvs:
 	@integration/tools/venv.sh peers
 
 cross: tools
-	@for target in linux/arm64 darwin/arm64 linux/amd64; do \
+	@for target in linux/arm64 darwin/arm64; do \
 		echo "building for $$target"; \
 		GOOS=$${target%/*} GOARCH=$${target#*/} $(BUILD) -o /dev/null ./cmd/crisper || exit 1; \
-		GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 $(GO) vet -tags integration ./... || exit 1; \
 	done
+	@echo "checking all packages and tests for darwin/arm64"
+	@GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) vet -tags integration ./...
 
 tools:
 	@command -v $(GO) >/dev/null || { echo "make: Go is missing; install Go $$(awk '/^go /{print $$2}' go.mod) or later"; exit 1; }

@@ -53,7 +53,7 @@ step "go vet" target vet
 step "unit tests under the race detector" target test-race
 step "tests of the Python agent" target test-py
 step "generated files are up to date" target verify
-step "builds for linux/arm64, darwin/arm64 and linux/amd64" target cross
+step "builds for linux/arm64 and darwin/arm64" target cross
 step "integration tests: real Celery, real redis-server" target test-integration
 step "fault injection, 3 trials of each" target chaos TRIALS=3
 step "benchmark, a short run" target bench-smoke
