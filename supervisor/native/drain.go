@@ -1,6 +1,7 @@
 package native
 
 import (
+	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -94,7 +95,7 @@ func (l *loop) giveBack() {
 		}
 	}
 	if n > 0 {
-		l.log.Info("Restoring unacknowledged message(s)", zap.Int("deliveries", n))
+		l.log.Info(fmt.Sprintf("Restoring %d unacknowledged message(s)", n), zap.Int("deliveries", n))
 		l.counts.Restored += int64(n)
 		l.metrics.Restored(n)
 	}
