@@ -69,8 +69,6 @@ func (l layout) permanentBindings(exchange string) string {
 	return l.prefix + "_kombu.binding_permanent." + exchange
 }
 
-func (l layout) bindingDeadlines() string { return l.prefix + "_kombu.binding_deadlines" }
-
 // unackedTail closes the unacked value of a message of this queue. With an empty
 // exchange kombu restores to the queue named by the routing key.
 func unackedTail(queue string) string {

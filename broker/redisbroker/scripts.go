@@ -40,10 +40,6 @@ var (
 	unlockScript   = script(unlockText)
 )
 
-// garbagePrefix begins the tags of messages that have none of their own. They
-// are not in the index; the scripts know the prefix too.
-const garbagePrefix = "crisper-garbage:"
-
 // page bounds the tags in one script call: Lua's unpack has a limit of some
 // thousands, and a long script stops the server for everybody.
 const page = 500

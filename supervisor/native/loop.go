@@ -92,7 +92,6 @@ type loop struct {
 	readyAt     time.Time
 	progress    time.Time // when a task began or ended last
 	stuck       time.Time
-	healthAt    time.Time
 	counts      ops.TaskCounts
 	recent      ring[recentTask]
 	history     ring[ops.TransitionState]

@@ -17,8 +17,6 @@ type task struct {
 	begun time.Time
 	// estimate is what was added to its child's expected time.
 	estimate float64
-	// asks counts how often the steward was asked about it.
-	asks int
 }
 
 // taskKind is what is known of all tasks of one name.
