@@ -48,6 +48,8 @@ def set_up_log_again(app, hostname):
     logfile = os.environ.get('CELERY_LOG_FILE') or None
     if logfile and '%i' in logfile.lower():
         app.log.already_setup = False  # one file per process
+    elif app.log.already_setup:
+        return  # inherited; Celery goes through the motions and changes nothing
     app.log.setup(int(os.environ.get('CELERY_LOG_LEVEL', 0) or 0), logfile,
                   bool(os.environ.get('CELERY_LOG_REDIRECT', False)),
                   str(os.environ.get('CELERY_LOG_REDIRECT_LEVEL')), hostname=hostname)

@@ -170,6 +170,9 @@ def finish_setup(app, worker):
     signals.celeryd_after_setup.send(sender=worker.hostname, instance=worker, conf=app.conf)
     if not worker._custom_logging and worker.redirect_stdouts:
         app.log.redirect_stdouts(worker.redirect_stdouts_level)
+    # Celery's banner does this before the pool forks: the object is made (looking its
+    # class up reads the metadata of every installed package), nothing connects.
+    app.backend.as_uri()
     warn_deprecated_settings(app)
 
 

@@ -30,6 +30,7 @@ def main(argv):
     # ^C reaches the whole group of a terminal; the supervisor decides what it means.
     # A handler, not SIG_IGN: processes that the app starts must not inherit it.
     signal.signal(signal.SIGINT, lambda signum, frame: None)
+    gc.disable()  # it would leave holes in the pages that children would then write into
     try:
         options = read_options(control, argv)
         loaded = load(control, options)
@@ -171,6 +172,7 @@ def be_middle(body, reader, writer):
 def be_child(loaded, request, control, fds, supervisor, middle):
     """Everything up to the first frame, then the loop. Never returns."""
     control.close()
+    gc.enable()
     after_fork.reset_signals()
     sock, words = after_fork.take_socket(fds[0]), after_fork.take_page(fds[1])
     after_fork.be_killed_first(request.get('oom_score_adj', 0))
