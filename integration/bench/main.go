@@ -29,7 +29,7 @@ func main() {
 // settings are the flags.
 type settings struct {
 	rows, only, json, page string
-	profile                string
+	profile, from          string
 	rounds, tasks, factor  int
 	smoke, peers, write    bool
 }
@@ -47,6 +47,7 @@ func parse(args []string, out io.Writer) (settings, error) {
 	set.BoolVar(&s.peers, "peers", true, "measure Dramatiq and Huey too (not with -smoke)")
 	set.StringVar(&s.profile, "profile", "", "sample the children's Python into this folder; read it with integration/tools/profile_app.py")
 	set.StringVar(&s.json, "json", "", "write all values to this file")
+	set.StringVar(&s.from, "from", "", "measure nothing: show, or -write, what an earlier run wrote with -json")
 	set.BoolVar(&s.write, "write", false, "write the measured part of the page")
 	set.StringVar(&s.page, "page", "docs/benchmarks.md", "the page, from the repository's root")
 	err := set.Parse(args)
@@ -99,6 +100,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err := errors.Join(err, s.check()); err != nil {
 		return err
 	}
+	if s.from != "" {
+		return s.again(out)
+	}
 	bed, err := harness.Make(harness.Options{Name: "bench"})
 	if err != nil {
 		return err
@@ -144,6 +148,20 @@ func (s settings) bench(ctx context.Context, bed *harness.Bed, out io.Writer) (r
 		return r, err
 	}
 	return r, nil
+}
+
+// again publishes an earlier run; the page is found from the working directory.
+func (s settings) again(out io.Writer) error {
+	text, err := os.ReadFile(s.from)
+	if err != nil {
+		return fmt.Errorf("cannot read the earlier run: %w", err)
+	}
+	var r report
+	if err := json.Unmarshal(text, &r); err != nil {
+		return fmt.Errorf("cannot read the earlier run: %w", err)
+	}
+	s.json = ""
+	return s.publish(r, ".", out)
 }
 
 func (s settings) sides() []side {

@@ -18,6 +18,9 @@ type attempt struct {
 	start, end time.Time
 }
 
+// Celery's words for how a task ended.
+const success, failure = "SUCCESS", "FAILURE"
+
 // record is what the result backend was first seen to say.
 type record struct {
 	state string
@@ -111,7 +114,7 @@ func (b *book) ask(ctx context.Context, ids []string) error {
 		if err := json.Unmarshal([]byte(text), &meta); err != nil {
 			return fmt.Errorf("cannot read the result of %s: %w", open[i], err)
 		}
-		if meta.Status == "SUCCESS" || meta.Status == "FAILURE" {
+		if meta.Status == success || meta.Status == failure {
 			b.records[open[i]] = record{meta.Status, time.Now()}
 		}
 	}
@@ -138,7 +141,7 @@ func (b *book) ended(id string) bool {
 	return false
 }
 
-func (b *book) failed(id string) bool { return b.records[id].state == "FAILURE" }
+func (b *book) failed(id string) bool { return b.records[id].state == failure }
 
 // firstStartAfter is the first start of any of the tasks after a time, in any
 // process that seen does not have.

@@ -38,7 +38,7 @@ func killChild(late bool) func(context.Context, *lane) (*trial, error) {
 		}
 		l.pause(ctx, 0, 100*time.Millisecond)
 		victim, pid := l.anyOf(running)
-		if err := t.kill(pid); err != nil {
+		if err := t.kill(ctx, pid); err != nil {
 			return t, err
 		}
 		if err := t.decide(ctx, patience); err != nil {
@@ -49,8 +49,12 @@ func killChild(late bool) func(context.Context, *lane) (*trial, error) {
 	}
 }
 
-// kill is kill -9 of one process, and the moment of the fault.
-func (t *trial) kill(pid int) error {
+// kill is kill -9 of one process, and the moment of the fault. Results that are
+// stored by then are noted as such.
+func (t *trial) kill(ctx context.Context, pid int) error {
+	if err := t.lane.book.ask(ctx, t.ids()); err != nil {
+		return err
+	}
 	t.fault = time.Now()
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("cannot kill process %d: %w", pid, err)
@@ -92,7 +96,7 @@ func killReserved(ctx context.Context, l *lane) (*trial, error) {
 	}
 	seen := l.book.pids()
 	_, pid := l.anyOf(running)
-	if err := t.kill(pid); err != nil {
+	if err := t.kill(ctx, pid); err != nil {
 		return t, err
 	}
 	if err := t.decide(ctx, patience); err != nil {

@@ -34,12 +34,12 @@ func (v *verdict) add(o verdict) {
 }
 
 // judge applies the rules of doc.go.
-func judge(tasks []sent, runs map[string][]attempt, failed func(string) bool, fault time.Time) verdict {
+func judge(tasks []sent, runs map[string][]attempt, records map[string]record, fault time.Time) verdict {
 	v := verdict{Tasks: len(tasks)}
 	for _, t := range tasks {
 		starts, ends := len(runs[t.id]), endsOf(runs[t.id])
 		switch {
-		case len(ends) == 0 && failed(t.id):
+		case len(ends) == 0 && records[t.id].state == failure:
 			v.Recorded++
 		case len(ends) == 0:
 			v.Lost++
@@ -49,7 +49,7 @@ func judge(tasks []sent, runs map[string][]attempt, failed func(string) bool, fa
 		case !t.late && starts > 1:
 			v.Doubled++
 			v.bad = append(v.bad, "doubled "+t.id)
-		case t.late && len(ends) > 1 && unheard(ends[0], fault):
+		case t.late && len(ends) > 1 && unheard(ends[0], records[t.id], fault):
 			v.Again++
 		case t.late && len(ends) > 1:
 			v.Doubled++
@@ -71,8 +71,11 @@ func endsOf(runs []attempt) []time.Time {
 	return ends
 }
 
-// unheard: the fault struck when the broker could not yet know of this end.
-func unheard(end, fault time.Time) bool {
+// unheard: the fault struck when the broker could not yet know of this end: it was a
+// moment ago, or the child had not even stored its result, which it does before it
+// reports.
+func unheard(end time.Time, seen record, fault time.Time) bool {
 	since := fault.Sub(end)
-	return since > -settleMoment && since < settleMoment
+	stored := seen.state == success && seen.at.Before(fault)
+	return since > -settleMoment && (since < settleMoment || !stored)
 }

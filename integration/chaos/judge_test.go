@@ -10,39 +10,34 @@ func at(seconds float64) time.Time {
 	return time.Unix(1000, 0).Add(time.Duration(seconds * float64(time.Second)))
 }
 
-func cut(start float64) attempt            { return attempt{pid: 1, start: at(start)} }
-func whole(start, end float64) attempt     { return attempt{pid: 2, start: at(start), end: at(end)} }
-func runs(all ...attempt) []attempt        { return all }
-func none(string) bool                     { return false }
-func failedOf(id string) func(string) bool { return func(s string) bool { return s == id } }
+func cut(start float64) attempt        { return attempt{pid: 1, start: at(start)} }
+func whole(start, end float64) attempt { return attempt{pid: 2, start: at(start), end: at(end)} }
+func runs(all ...attempt) []attempt    { return all }
 
 func TestTheVerdictFollowsFromWhatTasksWroteAndWhatWasRecorded(t *testing.T) {
 	const early, late = false, true
 	for _, c := range []struct {
-		name   string
-		late   bool
-		runs   []attempt
-		failed bool
-		want   verdict
+		name string
+		late bool
+		runs []attempt
+		seen record
+		want verdict
 	}{
-		{"an early task that ended is fine", early, runs(whole(9, 11)), false, verdict{}},
-		{"an early task that was cut off and recorded is fine", early, runs(cut(9)), true, verdict{Recorded: 1}},
-		{"an early task that was accepted, never begun and recorded is fine", early, nil, true, verdict{Recorded: 1}},
-		{"an early task that was cut off and not recorded is lost", early, runs(cut(9)), false, verdict{Lost: 1}},
-		{"an early task that was never begun is lost", early, nil, false, verdict{Lost: 1}},
-		{"an early task that was begun again is doubled, even when it was cut off", early, runs(cut(9), whole(11, 12)), false, verdict{Doubled: 1}},
-		{"an early task that ended and is on record as failed ran all the same", early, runs(whole(8, 9.999)), true, verdict{}},
-		{"a late task that was cut off and run again is fine", late, runs(cut(9), whole(11, 12)), false, verdict{Rerun: 1}},
-		{"a late task that never ended is lost", late, runs(cut(9), cut(11)), false, verdict{Lost: 1, Rerun: 1}},
-		{"a late task that ended twice is doubled", late, runs(whole(8, 9), whole(11, 12)), false, verdict{Doubled: 1}},
-		{"a late task whose first end the broker could not have heard of is run again", late, runs(whole(9, 9.99), whole(11, 12)), false, verdict{Again: 1}},
+		{"an early task that ended is fine", early, runs(whole(9, 11)), record{}, verdict{}},
+		{"an early task that was cut off and recorded is fine", early, runs(cut(9)), record{failure, at(11)}, verdict{Recorded: 1}},
+		{"an early task that was accepted, never begun and recorded is fine", early, nil, record{failure, at(11)}, verdict{Recorded: 1}},
+		{"an early task that was cut off and not recorded is lost", early, runs(cut(9)), record{}, verdict{Lost: 1}},
+		{"an early task that was never begun is lost", early, nil, record{}, verdict{Lost: 1}},
+		{"an early task that was begun again is doubled, even when it was cut off", early, runs(cut(9), whole(11, 12)), record{}, verdict{Doubled: 1}},
+		{"an early task that ended and is on record as failed ran all the same", early, runs(whole(8, 9.999)), record{failure, at(11)}, verdict{}},
+		{"a late task that was cut off and run again is fine", late, runs(cut(9), whole(11, 12)), record{}, verdict{Rerun: 1}},
+		{"a late task that never ended is lost", late, runs(cut(9), cut(11)), record{}, verdict{Lost: 1, Rerun: 1}},
+		{"a late task that ended twice is doubled", late, runs(whole(8, 9), whole(11, 12)), record{success, at(9.1)}, verdict{Doubled: 1}},
+		{"a late task whose first end the broker could not have heard of is run again", late, runs(whole(9, 9.99), whole(11, 12)), record{success, at(9.995)}, verdict{Again: 1}},
+		{"a late task that was killed before it had stored its result is run again", late, runs(whole(8, 9.9), whole(11, 12)), record{success, at(12)}, verdict{Again: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			failed := none
-			if c.failed {
-				failed = failedOf("x")
-			}
-			got := judge([]sent{{"x", c.late}}, map[string][]attempt{"x": c.runs}, failed, at(10))
+			got := judge([]sent{{"x", c.late}}, map[string][]attempt{"x": c.runs}, map[string]record{"x": c.seen}, at(10))
 			c.want.Tasks, got.bad = 1, nil
 			if got.Lost != c.want.Lost || got.Doubled != c.want.Doubled || got.Again != c.want.Again ||
 				got.Recorded != c.want.Recorded || got.Rerun != c.want.Rerun {

@@ -192,7 +192,7 @@ func (t *trial) decide(ctx context.Context, patience time.Duration) error {
 	if err := t.lane.book.refresh(); err != nil {
 		return err
 	}
-	t.verdict = judge(t.sent, t.lane.book.runs, t.lane.book.failed, t.fault)
+	t.verdict = judge(t.sent, t.lane.book.runs, t.lane.book.records, t.fault)
 	return ctx.Err()
 }
 

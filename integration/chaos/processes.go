@@ -42,7 +42,7 @@ func killZygote(ctx context.Context, l *lane) (*trial, error) {
 		return t, err
 	}
 	l.pause(ctx, 0, 200*time.Millisecond)
-	if err := t.kill(old.PID); err != nil {
+	if err := t.kill(ctx, old.PID); err != nil {
 		return t, err
 	}
 	err = l.worker.UntilState(ctx, "the next zygote", func(s ops.State) bool {
@@ -106,7 +106,7 @@ func killSupervisor(ctx context.Context, l *lane) (*trial, error) {
 		return t, err
 	}
 	l.pause(ctx, 0, 200*time.Millisecond)
-	if err := l.strike(t, w); err != nil {
+	if err := l.strike(ctx, t, w); err != nil {
 		return t, err
 	}
 	if err := t.decide(ctx, patience); err != nil {
@@ -132,15 +132,15 @@ func within(running map[string]int, pids []int) map[string]int {
 }
 
 // strike kills the victim and sees that nothing of it goes on.
-func (l *lane) strike(t *trial, w *harness.Worker) error {
+func (l *lane) strike(ctx context.Context, t *trial, w *harness.Worker) error {
 	tree := treeOf(w.PID())
-	if err := t.kill(w.PID()); err != nil {
+	if err := t.kill(ctx, w.PID()); err != nil {
 		return err
 	}
 	if l.side == stockSide {
 		return w.KillGroup()
 	}
-	limited, cancel := context.WithTimeout(context.Background(), time.Second)
+	limited, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if harness.Until(limited, "the victim's tree to die", func() bool { return !anyAlive(tree) }) != nil {
 		t.note = "processes outlived their supervisor by a second"

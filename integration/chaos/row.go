@@ -121,7 +121,7 @@ func (r *runner) note(l *lane, t *trial) bool {
 	if good {
 		return true
 	}
-	r.say("  %s trial %d: lost %d, doubled %d %s %v", r.row.Name, r.row.Trials, t.verdict.Lost, t.verdict.Doubled, t.note, t.verdict.bad)
+	r.say("  %s trial %d: lost %d, doubled %d %s %v", r.row.Name, r.row.Trials, t.verdict.Lost, t.verdict.Doubled, t.note, t.verdict.bad[:min(len(t.verdict.bad), 3)])
 	r.shelve(l)
 	return false
 }

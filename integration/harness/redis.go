@@ -38,6 +38,17 @@ func (b *Bed) StartRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		return nil, errors.New("redis-server is missing; install it (Debian: apt-get install redis-server), or use `bash .ci/run`")
 	}
+	var err error
+	for range 5 { // somebody else may take the free port before we do
+		var r *Redis
+		if r, err = b.startRedis(ctx, o); err == nil || ctx.Err() != nil {
+			return r, err
+		}
+	}
+	return nil, err
+}
+
+func (b *Bed) startRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 	port, err := FreePort()
 	if err != nil {
 		return nil, err
@@ -66,7 +77,28 @@ func (r *Redis) Start(ctx context.Context) error {
 		return err
 	}
 	r.process = p
-	return Until(ctx, "redis-server to answer", func() bool { return r.Client.Ping(ctx).Err() == nil })
+	var over bool
+	err = Until(ctx, "redis-server to answer", func() bool {
+		select {
+		case <-p.Done():
+			over = true
+		default:
+		}
+		return over || r.answers(ctx)
+	})
+	if over {
+		return fmt.Errorf("redis-server did not start:\n%s", tail(p.LogText(), 5))
+	}
+	return err
+}
+
+// answers: ours does, and not another server that has taken the port.
+func (r *Redis) answers(ctx context.Context) bool {
+	if r.Client.Ping(ctx).Err() != nil {
+		return false // not there, or still loading
+	}
+	info, err := r.Client.InfoMap(ctx, "server").Result()
+	return err == nil && info["Server"]["process_id"] == strconv.Itoa(r.process.PID())
 }
 
 // Kill is kill -9.
