@@ -29,10 +29,10 @@ func main() {
 
 // settings are the flags.
 type settings struct {
-	rows, json, page string
-	trials, lanes    int
-	seed             uint64
-	stock, write     bool
+	rows, json, page, from string
+	trials, lanes          int
+	seed                   uint64
+	stock, write           bool
 }
 
 func parse(args []string, out io.Writer) (settings, error) {
@@ -45,6 +45,7 @@ func parse(args []string, out io.Writer) (settings, error) {
 	set.Uint64Var(&s.seed, "seed", uint64(time.Now().UnixNano()), "of what is left to chance")
 	set.BoolVar(&s.stock, "stock", false, "break Celery's own worker instead, for comparison")
 	set.StringVar(&s.json, "json", "", "write everything to this file")
+	set.StringVar(&s.from, "from", "", "break nothing: show, or -write, what an earlier run wrote with -json")
 	set.BoolVar(&s.write, "write", false, "write the table into the page")
 	set.StringVar(&s.page, "page", "docs/explanation/guarantees.md", "the page, from the repository's root")
 	err := set.Parse(args)
@@ -82,12 +83,31 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r := s.carryOut(ctx, out)
+	r, err := s.report(ctx, out)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(out, "\n%s", plain(r.table()))
 	if err := s.save(ctx, r); err != nil {
 		return err
 	}
 	return s.judge(r)
+}
+
+// report is that of a new run, or with -from of an earlier one.
+func (s settings) report(ctx context.Context, out io.Writer) (report, error) {
+	if s.from == "" {
+		return s.carryOut(ctx, out), nil
+	}
+	text, err := os.ReadFile(s.from)
+	if err != nil {
+		return report{}, fmt.Errorf("cannot read the earlier run: %w", err)
+	}
+	var r report
+	if err := json.Unmarshal(text, &r); err != nil {
+		return r, fmt.Errorf("cannot read the earlier run: %w", err)
+	}
+	return r, nil
 }
 
 func (s settings) side() string {
@@ -117,7 +137,9 @@ func (s settings) carryOut(ctx context.Context, out io.Writer) report {
 
 func (s settings) save(ctx context.Context, r report) error {
 	commit, _ := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude", "*").Output()
-	r.Commit = strings.TrimSpace(string(commit))
+	if s.from == "" {
+		r.Commit = strings.TrimSpace(string(commit))
+	}
 	if s.json != "" {
 		text, err := json.MarshalIndent(r, "", " ")
 		if err != nil {
