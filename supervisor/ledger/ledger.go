@@ -164,19 +164,24 @@ func (l *Ledger[T]) End(child Child, seq Seq) (*Entry[T], error) {
 
 // TakeBack returns to the front of the line what a child has not begun, in the
 // old order: the given seqs, as the kernel gave them back from its socket.
+//
+// They need not be the last ones. The socket is emptied packet by packet while the
+// child goes on reading: between two of our reads it may get one that stands
+// between them.
 func (l *Ledger[T]) TakeBack(child Child, seqs []Seq) error {
-	q := l.sent[child]
-	if len(seqs) > len(q) {
-		return fmt.Errorf("cannot take %d tasks back from child %d which has %d: %w", len(seqs), child, len(q), ErrPlace)
-	}
-	keep := len(q) - len(seqs)
-	for i, s := range seqs {
-		if q[keep+i].Seq != s || q[keep+i].Place != Queued {
-			return fmt.Errorf("cannot take task %d back from child %d: %w", s, child, ErrNotNext)
+	kept, back := make([]*Entry[T], 0, len(l.sent[child])), make([]*Entry[T], 0, len(seqs))
+	for _, e := range l.sent[child] {
+		if len(back) < len(seqs) && e.Seq == seqs[len(back)] && e.Place == Queued {
+			back = append(back, e)
+		} else {
+			kept = append(kept, e)
 		}
 	}
-	l.returnToFront(q[keep:])
-	l.sent[child] = q[:keep]
+	if len(back) < len(seqs) {
+		return fmt.Errorf("cannot take task %d back from child %d: %w", seqs[len(back)], child, ErrNotNext)
+	}
+	l.returnToFront(back)
+	l.sent[child] = kept
 	return nil
 }
 
@@ -204,6 +209,19 @@ func (l *Ledger[T]) Withdraw(e *Entry[T]) error {
 	}
 	l.enter(e, Nowhere)
 	return nil
+}
+
+// Surrender ends the account of a child that cannot be believed: all that it
+// held is returned, oldest first, and is nowhere; nobody knows what it has run.
+func (l *Ledger[T]) Surrender(child Child) []*Entry[T] {
+	q := l.sent[child]
+	delete(l.sent, child)
+	for _, e := range q {
+		l.counts[e.Place]--
+		e.Child = 0
+		l.enter(e, Nowhere)
+	}
+	return q
 }
 
 // Report notes that the steward is being asked to record what became of it.

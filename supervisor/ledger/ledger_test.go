@@ -145,6 +145,43 @@ func TestWhatADeadChildHadNotBegunGoesBackInOrder(t *testing.T) {
 	}
 }
 
+func TestTheChildMayReadBetweenTwoOfOurReads(t *testing.T) {
+	l := New[int]()
+	var all []*Entry[int]
+	for _, tag := range []string{"a", "b", "c", "d", "e"} {
+		e := take(t, l, tag)
+		must(t, l.Reserve(e))
+		must(t, l.Send(e, 7))
+		all = append(all, e)
+	}
+	if _, err := l.Begin(7, all[0].Seq); err != nil {
+		t.Fatal(err)
+	}
+	// We read b, the child ended a and read c, we read d and e.
+	must(t, l.TakeBack(7, []Seq{all[1].Seq, all[3].Seq, all[4].Seq}))
+	if _, err := l.End(7, all[0].Seq); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Begin(7, all[2].Seq); err != nil {
+		t.Fatalf("what the child read is its own: %v", err)
+	}
+	if front := l.Front(); front != all[1] || all[3].Place != Reserved || all[2].Place != Active {
+		t.Fatalf("in front stands %v", front)
+	}
+}
+
+func TestNothingThatAnUnbelievableChildHeldGoesBackByItself(t *testing.T) {
+	l := New[int]()
+	for _, tag := range []string{"a", "b"} {
+		e := take(t, l, tag)
+		must(t, l.Reserve(e))
+		must(t, l.Send(e, 7))
+	}
+	if held := l.Surrender(7); len(held) != 2 || l.Front() != nil {
+		t.Fatalf("surrendered %d, and next in line is %v", len(held), l.Front())
+	}
+}
+
 func TestTakingBackIsRefusedForATaskThatHasBegun(t *testing.T) {
 	l := New[int]()
 	e := take(t, l, "a")
@@ -227,7 +264,7 @@ func randomMove(rnd *rand.Rand, l *Ledger[int], known []*Entry[int], step int) [
 	}
 	e := known[rnd.Intn(len(known))]
 	now := t0.Add(time.Duration(step) * time.Second)
-	switch rnd.Intn(14) {
+	switch rnd.Intn(15) {
 	case 0:
 		l.Reserve(e)
 	case 1:
@@ -254,6 +291,8 @@ func randomMove(rnd *rand.Rand, l *Ledger[int], known []*Entry[int], step int) [
 		l.Settled(e)
 	case 12:
 		l.Lose(e.Delivery.Tag)
+	case 14:
+		l.Surrender(child)
 	case 13:
 		if l.Report(e) != nil {
 			l.Withdraw(e)

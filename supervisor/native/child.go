@@ -26,6 +26,7 @@ type child struct {
 	page       *wire.Page
 	ready      bool
 	retired    bool
+	broken     bool // it spoke nonsense: what it says of its tasks is not believed
 	// promised are deliveries that the broker is being told about and that will
 	// be sent here; waiting are those in its socket; expected is how long all of
 	// them will take, in seconds.
@@ -112,7 +113,7 @@ func (l *loop) listen(id pool.ChildID, link *wire.Conn) {
 
 func (l *loop) childSpoke(e childSpoke) {
 	c := l.children[e.child]
-	if c == nil {
+	if c == nil || c.broken {
 		return
 	}
 	for rest := e.frames; len(rest) > 0; {
@@ -130,6 +131,7 @@ func (l *loop) childSpoke(e childSpoke) {
 
 // broken ends one child that spoke nonsense; nobody else notices.
 func (l *loop) broken(c *child, err error) {
+	c.broken = true
 	l.log.Error("child broke the protocol", zap.Int("slot", int(c.slot)), zap.Int("pid", c.pid), zap.Error(err))
 	l.step(pool.FrameBroken{Child: c.id, Reason: err.Error()})
 }
@@ -163,12 +165,25 @@ func (l *loop) childGone(c *child) {
 		return
 	}
 	l.forgetChild(c)
-	active := l.book.Bury(ledger.Child(c.id))
+	l.takeBack(c) // what it never read
+	lost := l.buried(c)
 	l.step(pool.ChildExited{Child: c.id, Status: c.status.String(), OK: c.status.OK()})
 	l.closeChild(c)
-	if active != nil {
-		l.taskLost(active, c)
+	for _, e := range lost {
+		l.taskLost(e, c)
 	}
+}
+
+// buried ends the account of a dead child and returns what it was doing: the task
+// that it had begun, or all that it had read when its word is worth nothing.
+func (l *loop) buried(c *child) []*entry {
+	if c.broken {
+		return l.book.Surrender(ledger.Child(c.id))
+	}
+	if active := l.book.Bury(ledger.Child(c.id)); active != nil {
+		return []*entry{active}
+	}
+	return nil
 }
 
 func (l *loop) forgetChild(c *child) {

@@ -2,6 +2,7 @@ package native
 
 import (
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -19,7 +20,11 @@ func (l *loop) taskLost(e *entry, c *child) {
 		l.drop(e)
 		return
 	}
-	l.finished(e, "lost", l.now.Sub(e.Data.begun), c.status.String(), "")
+	var runtime time.Duration
+	if !e.Data.begun.IsZero() {
+		runtime = l.now.Sub(e.Data.begun)
+	}
+	l.finished(e, "lost", runtime, c.status.String(), "")
 	switch c.kill.Reason {
 	case pool.ReasonHardLimit:
 		l.reportLoss(e, consumer.TimedOut, ask{args: map[string]any{"limit": c.kill.Limit.Seconds()}, died: true})
