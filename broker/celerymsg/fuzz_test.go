@@ -153,7 +153,7 @@ func checkProperties(t *testing.T, raw []byte) {
 	if after.Kind != m.Kind || after.Task != m.Task || after.ID != m.ID || !bytes.Equal(after.Body, m.Body) {
 		t.Errorf("marking changes what %q says", raw)
 	}
-	if m.Kind <= Protocol1 && m.Headers != nil && m.Problem == "" && (!after.Redelivered || after.Deaths != 1) {
+	if m.Kind <= Protocol1 && marksFit(raw) && m.Problem == "" && (!after.Redelivered || after.Deaths != 1) {
 		t.Errorf("%q is not redelivered after marking: %s", raw, marked)
 	}
 	if m.Kind > Protocol1 || !json.Valid(raw) {
@@ -179,6 +179,13 @@ func checkProperties(t *testing.T, raw []byte) {
 			}
 		}
 	}
+}
+
+// marksFit: there are headers to write into. Where there are none kombu marks
+// nothing either (it passes over the KeyError, transport/redis.py).
+func marksFit(raw []byte) bool {
+	var envelope struct{ Headers map[string]json.RawMessage }
+	return json.Unmarshal(raw, &envelope) == nil && envelope.Headers != nil
 }
 
 func FuzzParseEnvelope(f *testing.F) {

@@ -57,5 +57,4 @@ step "builds for linux/arm64 and darwin/arm64" target cross
 step "integration tests: real Celery, real redis-server" target test-integration
 step "fault injection, 3 trials of each" target chaos TRIALS=3
 step "benchmark, a short run" target bench-smoke
-step "fuzzing, 10 s for each target" target fuzz FUZZTIME=10s
 finish
