@@ -78,7 +78,9 @@ func (c *Consumer) renewal() time.Duration { return min(c.cfg.options.visibility
 // present shows our presence and returns the workers whose presence has run out.
 // If our own had, peers may have restored what we hold: every delivery is asked for.
 func (c *Consumer) present(ctx context.Context, s *session) ([]expired, error) {
-	deadline := min(max(c.cfg.Presence/2, 500*time.Millisecond), 3*time.Second)
+	// With a third of Presence between two beats, a half-open connection is noticed
+	// within 4.5 s by the defaults.
+	deadline := min(max(c.cfg.Presence/2, 500*time.Millisecond), 2500*time.Millisecond)
 	call, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	silence := c.silence()
