@@ -49,7 +49,7 @@ test-py: venvs ## Tests of the Python agent: standard library only, newest and o
 
 test-integration: build venvs ## Real Celery, real redis-server; RUN=regexp chooses, V=1 tells more
 	@$(REAL) $(GO) test -tags integration -count=1 -timeout 30m $(if $(V),-v) $(if $(RUN),-run '$(RUN)') \
-		./integration/... ./supervisor/agent/... ./broker/...
+		./integration/... ./supervisor/agent/... ./broker/... ./cmd/...
 
 integration: test-integration
 

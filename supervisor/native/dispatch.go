@@ -6,7 +6,6 @@ import (
 	"go.uber.org/zap"
 
 	"crisper/broker"
-	"crisper/supervisor/consumer"
 	"crisper/supervisor/ledger"
 	"crisper/supervisor/pool"
 	"crisper/supervisor/wire"
@@ -23,7 +22,7 @@ func (l *loop) dispatch() {
 			return
 		}
 		if fate := l.consumer.AtStart(l.now, &e.Delivery.Message); fate != nil {
-			l.refuse(e, fate)
+			l.turnAway(e, fate)
 			continue
 		}
 		if e.Early && !e.Accepted {
@@ -195,11 +194,6 @@ func (l *loop) nextSlowHead() time.Time {
 		}
 	}
 	return next
-}
-
-// refuse settles a delivery that is not to be run after all.
-func (l *loop) refuse(e *entry, fate consumer.Fate) {
-	l.turnAway(e, fate)
 }
 
 func earliest(a, b time.Time) time.Time {

@@ -92,8 +92,6 @@ func (l *loop) onReady() {
 	l.signalPython("worker_ready", nil)
 }
 
-func (l *loop) onStewardReady() {}
-
 // dump writes the state to the log (SIGUSR1).
 func (l *loop) dump() {
 	js, err := json.MarshalIndent(l.state(), "", "  ")

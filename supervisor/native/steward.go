@@ -190,7 +190,6 @@ func (l *loop) stewardSpoke(ev childSpoke) {
 		switch f.Kind {
 		case wire.Hello:
 			s.ready = true
-			l.onStewardReady()
 		case wire.Answer:
 			l.onAnswer(f)
 		}
