@@ -29,7 +29,6 @@ func (c *Consumer) Run(ctx context.Context) error {
 			c.box.send(broker.Connected{Server: s.server})
 			err = c.keep(ctx, s)
 			c.session.Store(nil)
-			s.close()
 		}
 		if ctx.Err() != nil {
 			return nil

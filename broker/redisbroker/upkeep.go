@@ -25,6 +25,9 @@ func (c *Consumer) keep(ctx context.Context, s *session) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var working sync.WaitGroup
 	defer working.Wait()
+	// A request on a connection that is half-open does not end with its context:
+	// only closing the connection ends it before its deadline.
+	defer s.close()
 	defer cancel()
 	dead := make(chan []expired, 1) // the newest list; one that is being worked on is found again
 	working.Go(func() { c.beat(ctx, s, dead) })
