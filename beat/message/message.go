@@ -1,10 +1,3 @@
-// Package message is what Celery would publish for a periodic task: made by Celery
-// itself, with gaps where each run differs.
-//
-// A Blueprint comes from the app's Python (package app) as texts in which marks
-// stand for what only the moment of sending knows: the task id, the delivery tag,
-// moments counted from now. Fill puts values in their place and touches no other
-// byte, so that serializers, routes and custom headers stay Celery's.
 package message
 
 import (
@@ -25,26 +18,32 @@ type Message struct {
 	Body       []byte
 	Headers    json.RawMessage // object
 	Properties json.RawMessage // object: content_type, content_encoding, delivery_mode, priority, correlation_id, reply_to, expiration
-	// Declare is what kombu declares before publishing.
+	// Declare is what kombu declares before publishing, in its order; shared
+	// between messages: read only.
 	Declare []Declaration
 }
 
 // Declaration is a queue with its exchange and binding as Celery declares them.
+// A queue with several bindings comes as several declarations. Without a Queue, only
+// the exchange is declared; without an Exchange, the queue is not bound.
 type Declaration struct {
-	Queue           string                     `json:"queue"`
-	Exchange        string                     `json:"exchange"`
-	ExchangeType    string                     `json:"exchange_type"`
-	RoutingKey      string                     `json:"routing_key"`
-	Durable         bool                       `json:"durable"`
-	AutoDelete      bool                       `json:"auto_delete"`
-	Exclusive       bool                       `json:"exclusive"`
-	NoDeclare       bool                       `json:"no_declare"`
-	ExchangeDurable bool                       `json:"exchange_durable"`
-	Arguments       map[string]json.RawMessage `json:"arguments"`
-	BindArguments   map[string]json.RawMessage `json:"bind_arguments"`
+	Queue              string                     `json:"queue"`
+	Exchange           string                     `json:"exchange"`
+	ExchangeType       string                     `json:"exchange_type"`
+	RoutingKey         string                     `json:"routing_key"`
+	Durable            bool                       `json:"durable"`
+	AutoDelete         bool                       `json:"auto_delete"`
+	Exclusive          bool                       `json:"exclusive"`
+	NoDeclare          bool                       `json:"no_declare"` // of the exchange: it is there already
+	ExchangeDurable    bool                       `json:"exchange_durable"`
+	ExchangeAutoDelete bool                       `json:"exchange_auto_delete"`
+	ExchangeArguments  map[string]json.RawMessage `json:"exchange_arguments"`
+	Arguments          map[string]json.RawMessage `json:"arguments"`
+	BindArguments      map[string]json.RawMessage `json:"bind_arguments"`
 }
 
-// Values fill a Blueprint's gaps.
+// Values fill a Blueprint's gaps. The texts may be any: what JSON would escape is
+// escaped.
 type Values struct {
 	TaskID      string
 	DeliveryTag string
