@@ -1,0 +1,177 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+)
+
+// report is one run of the program.
+type report struct {
+	Date    string   `json:"date"`
+	Commit  string   `json:"commit"`
+	Celery  string   `json:"celery"`
+	Rounds  int      `json:"rounds"`
+	Minutes float64  `json:"minutes"`
+	Side    string   `json:"side,omitempty"` // when it was one only
+	Tests   []*test  `json:"tests"`
+	LeftOut []string `json:"left_out"`
+	Reasons []reason `json:"reasons"`
+	Endings []ending `json:"endings"`
+	Quick   bool     `json:"quick,omitempty"`
+}
+
+// finish judges every test.
+func (r *report) finish() {
+	for _, t := range r.Tests {
+		t.Verdict = judge(t)
+	}
+}
+
+// summary is the table of the files.
+func (r report) summary() [][]string {
+	rows := [][]string{{"file", "tests", "stock passes", "crisper passes", "broken"}}
+	sum := []int{0, 0, 0, 0}
+	for _, file := range r.files() {
+		n := []int{0, 0, 0, 0}
+		for _, t := range r.Tests {
+			if fileOf(t.ID) == file {
+				n[0]++
+				n[1] += one(len(t.Stock) > 0 && passes(t.Stock) == len(t.Stock))
+				n[2] += one(len(t.Crisper) > 0 && passes(t.Crisper) == len(t.Crisper))
+				n[3] += one(t.Verdict == broken)
+			}
+		}
+		rows = append(rows, numbers(file, n))
+		for i := range sum {
+			sum[i] += n[i]
+		}
+	}
+	return append(rows, numbers("all", sum))
+}
+
+func numbers(name string, n []int) []string {
+	row := []string{name}
+	for _, v := range n {
+		row = append(row, fmt.Sprint(v))
+	}
+	return row
+}
+
+func one(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+func (r report) files() []string {
+	var all []string
+	for _, t := range r.Tests {
+		if f := fileOf(t.ID); !slices.Contains(all, f) {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+func fileOf(id string) string {
+	file, _, _ := strings.Cut(id, "::")
+	return path.Base(file)
+}
+
+func nameOf(id string) string {
+	_, name, _ := strings.Cut(id, "::")
+	return name
+}
+
+// table has a row for each test that wanted says yes to.
+func (r report) table(wanted func(*test) bool) [][]string {
+	rows := [][]string{{"file", "test", "stock", "crisper", "verdict"}}
+	for _, t := range r.Tests {
+		if wanted(t) {
+			rows = append(rows, []string{fileOf(t.ID), nameOf(t.ID), outcome(t.Stock), outcome(t.Crisper), t.Verdict})
+		}
+	}
+	return rows
+}
+
+func markdown(rows [][]string) string {
+	var out strings.Builder
+	for i, row := range rows {
+		for _, cell := range row {
+			out.WriteString("| " + strings.ReplaceAll(cell, "|", "\\|") + " ")
+		}
+		out.WriteString("|\n")
+		if i == 0 {
+			out.WriteString(strings.Repeat("| --- ", len(row)) + "|\n")
+		}
+	}
+	return out.String()
+}
+
+// The part of the page that is ours.
+const (
+	pageBegin = "<!-- measured: begin; written by `make conformance ARGS=-write` -->\n"
+	pageEnd   = "<!-- measured: end -->\n"
+)
+
+func (r report) page() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "Measured on %s with `make conformance`, commit %s, the tests of Celery %s, %d round(s) in %.0f minutes.\n\n",
+		r.Date, r.Commit, r.Celery, r.Rounds, r.Minutes)
+	out.WriteString(markdown(r.summary()))
+	out.WriteString("\n### Where the two differ, or stock does not pass\n\n")
+	out.WriteString(markdown(r.table(func(t *test) bool { return t.Verdict != same && t.Verdict != skipped })))
+	out.WriteString("\n### Workers that ended by themselves\n\n" + r.endings())
+	out.WriteString("\n### Tests that do not apply\n\n")
+	rows := [][]string{{"test", "why"}}
+	for _, each := range r.Reasons {
+		rows = append(rows, []string{strings.TrimPrefix(each.ID, "t/integration/"), each.Why})
+	}
+	out.WriteString(markdown(rows))
+	out.WriteString("\n### All tests\n\n" + markdown(r.table(func(*test) bool { return true })))
+	return out.String()
+}
+
+func (r report) endings() string {
+	var out strings.Builder
+	for _, e := range r.Endings {
+		code, when := "did not leave after TERM and was killed", "at the end"
+		if e.Code != nil {
+			code = fmt.Sprintf("ended with %d", *e.Code)
+		}
+		if e.Test != "" {
+			when = "during " + e.Test
+		}
+		fmt.Fprintf(&out, "- %s %s %s\n", e.Side, code, when)
+	}
+	if out.Len() == 0 {
+		return "None.\n"
+	}
+	return out.String()
+}
+
+// write puts our part into the page, and leaves the rest as it is.
+func (r report) write(path string) error {
+	old, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("cannot read the page: %w", err)
+	}
+	if err := os.WriteFile(path, []byte(splice(string(old), r.page())), 0o644); err != nil {
+		return fmt.Errorf("cannot write the page: %w", err)
+	}
+	return nil
+}
+
+func splice(old, measured string) string {
+	part := pageBegin + "\n" + measured + "\n" + pageEnd
+	if before, rest, ok := strings.Cut(old, pageBegin); ok {
+		if _, after, ok := strings.Cut(rest, pageEnd); ok {
+			return before + part + after
+		}
+	}
+	return strings.TrimRight(old, "\n") + "\n\n" + part
+}
