@@ -41,7 +41,7 @@ func (p *program) help(cmd *cobra.Command, _ []string) {
 // helpOwn prints the flags that are not in the table.
 func (p *program) helpOwn(cmd *cobra.Command) {
 	inTable := map[string]bool{}
-	for _, row := range options.All() {
+	for _, row := range append(options.All(), options.ExecOnly()...) {
 		inTable[row.Name] = true
 	}
 	heading := "\nOptions:\n"
@@ -59,6 +59,8 @@ func (p *program) rows(cmd *cobra.Command) ([]options.Option, bool) {
 	switch cmd.Annotations[rowsOf] {
 	case "worker":
 		return options.All(), true
+	case "exec":
+		return options.Exec(), true
 	case "hints":
 		return append(options.Global(), hintsRows()...), true
 	}

@@ -14,6 +14,7 @@ import (
 
 	"crisper/supervisor"
 	"crisper/supervisor/agent"
+	"crisper/supervisor/command/runner"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
@@ -26,6 +27,8 @@ type trial struct {
 	out, err bytes.Buffer
 	env      map[string]string
 	started  []supervisor.Config // what the supervisor was asked to run
+	executed []runner.Config     // what exec was asked to run
+	why      string
 	deps     supervisor.Deps
 	exitWith int
 	failWith error
@@ -39,6 +42,10 @@ func newTrial(env map[string]string) *trial {
 		runWorker: func(_ context.Context, cfg supervisor.Config, deps supervisor.Deps) (int, error) {
 			t.started, t.deps = append(t.started, cfg), deps
 			return t.exitWith, t.failWith
+		},
+		runCommand: func(_ context.Context, cfg runner.Config, _ runner.Deps) (int, string, error) {
+			t.executed = append(t.executed, cfg)
+			return t.exitWith, t.why, t.failWith
 		},
 		loadInfo: func(context.Context, string, agent.Options, io.Writer) (agent.Info, error) {
 			panic("no app is to be loaded")

@@ -13,6 +13,7 @@ import (
 	"crisper/cmd/crisper/internal/options"
 	"crisper/supervisor"
 	"crisper/supervisor/agent"
+	"crisper/supervisor/command/runner"
 )
 
 // program is one invocation and what it touches of the world. Tests replace the
@@ -22,6 +23,8 @@ type program struct {
 	stdout, stderr io.Writer
 	// runWorker is the supervisor.
 	runWorker func(context.Context, supervisor.Config, supervisor.Deps) (int, error)
+	// runCommand is what exec does.
+	runCommand func(context.Context, runner.Config, runner.Deps) (exit int, why string, err error)
 	// loadInfo asks the app about itself, without running it.
 	loadInfo func(ctx context.Context, python string, opts agent.Options, stderr io.Writer) (agent.Info, error)
 	// openBroker is where the client of a broker is chosen.
@@ -34,7 +37,7 @@ type program struct {
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	p := &program{
 		getenv: getenv, stdout: stdout, stderr: stderr,
-		runWorker: supervisor.Run, loadInfo: loadInfo, openBroker: openBroker,
+		runWorker: supervisor.Run, runCommand: runner.Run, loadInfo: loadInfo, openBroker: openBroker,
 	}
 	return p.execute(ctx, args)
 }
@@ -116,7 +119,7 @@ func (p *program) root(args []string) *cobra.Command {
 		return usageError("%s; `%s --help` lists the options", flagProblem(err), cmd.CommandPath())
 	})
 	root.SetHelpFunc(p.help)
-	root.AddCommand(p.workerCommand(), p.devCommand(), p.stateCommand(), p.drainCommand(), p.hintsCommand(),
+	root.AddCommand(p.workerCommand(), p.execCommand(), p.devCommand(), p.stateCommand(), p.drainCommand(), p.hintsCommand(),
 		p.simulateCommand(), p.configCommand(), p.versionCommand(), p.referenceCommand())
 	return root
 }

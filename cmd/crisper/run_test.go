@@ -17,7 +17,7 @@ import (
 func TestHelpPages(t *testing.T) {
 	for name, args := range map[string][]string{
 		"help.txt": nil, "help-worker.txt": {"worker", "--help"}, "help-hints.txt": {"hints", "--help"},
-		"help-state.txt": {"state", "-h"}, "help-dev.txt": {"help", "dev"}, "help-config.txt": {"config"},
+		"help-state.txt": {"state", "-h"}, "help-exec.txt": {"exec", "--help"}, "help-dev.txt": {"help", "dev"}, "help-config.txt": {"config"},
 	} {
 		tr := newTrial(nil)
 		if code := tr.do(t, args...); code != 0 {

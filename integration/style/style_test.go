@@ -20,6 +20,7 @@ const module = "crisper"
 var pure = map[string]bool{
 	"broker": true, "broker/celerymsg": true,
 	"supervisor/pool": true, "supervisor/consumer": true, "supervisor/ledger": true,
+	"supervisor/command": true,
 }
 
 // impure are the packages that a pure one has no use for.

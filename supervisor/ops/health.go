@@ -42,6 +42,8 @@ func (h Health) Ready() (bool, string) {
 		return false, "not ready: draining"
 	case !h.Broker:
 		return false, "not ready: no connection to the broker"
+	case h.ReadyText != "":
+		return true, h.ReadyText
 	}
 	return true, "ready: takes tasks"
 }

@@ -25,6 +25,8 @@ type State struct {
 	// Recent are the last transitions and the last finished tasks, newest first.
 	Recent []RecentTask      `json:"recent"`
 	Log    []TransitionState `json:"transitions"`
+	// Orphans is how many processes of others' making were reaped (exec).
+	Orphans int64 `json:"orphans_reaped,omitempty"`
 }
 
 // BrokerState is the connection; Server has no password.
@@ -37,17 +39,19 @@ type BrokerState struct {
 
 // SlotState is one seat with its child. Memory is private bytes.
 type SlotState struct {
-	Slot        int        `json:"slot"`
-	State       string     `json:"state"`
-	Reason      string     `json:"reason,omitempty"`
-	Child       uint64     `json:"child"`
-	PID         int        `json:"pid"`
-	Generation  int        `json:"generation"`
-	TasksDone   int        `json:"tasks_done"`
-	AgeSeconds  float64    `json:"age_seconds"`
-	MemoryBytes int64      `json:"memory_bytes"`
-	Queued      int        `json:"queued"` // lying ready in its socket
-	Task        *TaskState `json:"task,omitempty"`
+	Slot        int     `json:"slot"`
+	State       string  `json:"state"`
+	Reason      string  `json:"reason,omitempty"`
+	Child       uint64  `json:"child"`
+	PID         int     `json:"pid"`
+	Generation  int     `json:"generation"`
+	TasksDone   int     `json:"tasks_done"`
+	AgeSeconds  float64 `json:"age_seconds"`
+	MemoryBytes int64   `json:"memory_bytes"`
+	Queued      int     `json:"queued"` // lying ready in its socket
+	// Processes is how many the child consists of, where it is a tree (exec, celery).
+	Processes int        `json:"processes,omitempty"`
+	Task      *TaskState `json:"task,omitempty"`
 }
 
 // TaskState is a task in hand.
@@ -135,4 +139,6 @@ type Health struct {
 	// StuckSince is not zero when there is work, room and a connection, and yet
 	// nothing has been started since then.
 	StuckSince time.Time
+	// ReadyText is what /readyz says when all is well; empty: that it takes tasks.
+	ReadyText string
 }

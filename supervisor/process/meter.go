@@ -77,3 +77,11 @@ func (m *Meter) measure(pid int, last reading, known bool, processes int) (int64
 func (r reading) pause(processes int) time.Duration {
 	return min(meterOldest, time.Duration(float64(r.cost)*float64(processes)/meterShare))
 }
+
+// NewTreeMeter returns a Meter that measures proportional shares (PSS) instead of
+// private memory, so that the sum over the processes of a tree is true.
+func NewTreeMeter() *Meter {
+	m := NewMeter()
+	m.exact = PSS
+	return m
+}

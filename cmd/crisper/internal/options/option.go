@@ -81,12 +81,13 @@ const (
 	groupChildren = "Children and memory"
 	groupDrain    = "Drain and delivery"
 	groupOps      = "Operations"
+	groupExec     = "Options of exec"
 )
 
 // Groups returns the groups in the order of the help page.
 func Groups() []string {
 	return []string{groupGlobal, groupWorker, groupPool, groupQueues, groupFeatures, groupBeat, groupDaemon,
-		groupChildren, groupDrain, groupOps}
+		groupChildren, groupDrain, groupOps, groupExec}
 }
 
 // All returns every option of `crisper worker`.

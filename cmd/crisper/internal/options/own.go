@@ -6,7 +6,10 @@ import "strings"
 // CRISPER_<NAME>.
 func Own() []Option {
 	rows := append(childRows(), drainRows()...)
-	rows = append(rows, opsRows()...)
+	return own(append(rows, opsRows()...))
+}
+
+func own(rows []Option) []Option {
 	for i := range rows {
 		rows[i].Own = true
 		rows[i].Env = []string{"CRISPER_" + strings.ToUpper(strings.ReplaceAll(rows[i].Name, "-", "_"))}

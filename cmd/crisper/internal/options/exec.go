@@ -1,0 +1,102 @@
+package options
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"crisper/supervisor/command"
+	"crisper/supervisor/command/runner"
+)
+
+// ExecOnly are the options that `crisper exec` has and a worker has not.
+func ExecOnly() []Option {
+	return own([]Option{
+		{Name: "stop-signal", Metavar: "SIGNAL", Group: groupExec, Who: Crisper, Default: "TERM",
+			Help: "What the command gets for TERM, by name or number.",
+			Note: "All other signals are passed on as they are."},
+		{Name: "pre-stop-delay", Kind: Duration, Metavar: "DURATION", Group: groupExec, Who: Crisper, Default: "0",
+			Help: "How long after TERM the command gets it; /readyz fails at once.",
+			Note: "For web servers: requests arrive until the last endpoint has forgotten the pod. It is part of --grace."},
+		{Name: "memory-limit-per-child", Kind: Memory, Metavar: "KIB", Group: groupExec, Who: Crisper, Default: "0",
+			Help: "End a process, or the command, when all its processes together have more memory than this; 0: never.",
+			Note: "In KiB or with a unit (800Mi). Pages that processes share are counted once. TERM first, KILL five seconds later."},
+		{Name: "memory-action", Kind: Choice, Choices: []string{string(command.Fattest), string(command.Whole)}, Metavar: "WHO", Group: groupExec, Who: Crisper, Default: string(command.Fattest),
+			Help: "Whom to end for memory (--memory-limit-per-child, --guard-hard): fattest (process of the tree) or command.",
+			Note: "If the command's own process is the fattest, it is the command in either case. Its exit code is then never 0."},
+	})
+}
+
+// execShares are the rows of the worker's table that mean the same for any command.
+var execShares = map[string]bool{
+	"no-color": true, "loglevel": true, "grace": true, "guard-soft": true, "guard-hard": true, "oom-score-adj": true,
+	"http": true, "socket": true, "log-format": true, "termination-log": true,
+}
+
+// Exec are all options of `crisper exec`.
+func Exec() []Option {
+	rows := ExecOnly()
+	for _, row := range All() {
+		if execShares[row.Name] {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// ExecPlan is what the command line of exec means.
+type ExecPlan struct {
+	Config runner.Config
+	Log    Log
+}
+
+// MakeExec turns settings into a plan for the command line args.
+func MakeExec(s Settings, args []string, w World) (ExecPlan, error) {
+	sig, err := readSignal(s["stop-signal"].Text)
+	cfg := command.Defaults(args[0])
+	if err == nil {
+		cfg.StopSignal = sig
+	}
+	cfg.PreStopDelay = s["pre-stop-delay"].duration()
+	cfg.Grace = s["grace"].duration()
+	cfg.Margin = graceMargin(cfg.Grace)
+	cfg.MemoryLimit = s["memory-limit-per-child"].bytes()
+	cfg.MemoryAction = command.Policy(s["memory-action"].Text)
+	cfg.GuardSoft, cfg.GuardHard = s["guard-soft"].fraction(), s["guard-hard"].fraction()
+	plan := ExecPlan{
+		Config: runner.Config{
+			Args: args, Command: cfg, HTTP: s["http"].path(), Socket: s["socket"].path(),
+			TerminationLog: terminationLog(s["termination-log"], w),
+		},
+		Log: Log{Level: s["loglevel"].count(), Format: s["log-format"].Text, NoColor: s["no-color"].flag()},
+	}
+	if !s["socket"].Given {
+		plan.Config.Socket = w.Socket
+	}
+	if extra := s["oom-score-adj"].count(); extra > 0 {
+		plan.Config.OOMScoreAdj = min(1000, w.OOMScoreAdj+extra)
+	}
+	return plan, errors.Join(err, cfg.Validate())
+}
+
+// readSignal takes TERM, SIGTERM and 15.
+func readSignal(text string) (syscall.Signal, error) {
+	upper := strings.ToUpper(strings.TrimSpace(text))
+	if sig := unix.SignalNum("SIG" + strings.TrimPrefix(upper, "SIG")); sig != 0 {
+		return sig, notKill(sig)
+	}
+	if n, err := readCount(upper); err == nil && n > 0 && unix.SignalName(syscall.Signal(n)) != "" {
+		return syscall.Signal(n), notKill(syscall.Signal(n))
+	}
+	return 0, fmt.Errorf("--stop-signal must be a signal such as TERM, SIGQUIT or 3, not %q", text)
+}
+
+func notKill(sig syscall.Signal) error {
+	if sig == syscall.SIGKILL || sig == syscall.SIGSTOP {
+		return errors.New("--stop-signal must be a signal that a command can act upon, not KILL or STOP")
+	}
+	return nil
+}

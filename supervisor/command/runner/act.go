@@ -1,0 +1,143 @@
+package runner
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"crisper/supervisor/command"
+	"crisper/supervisor/ops"
+	"crisper/supervisor/process"
+	"crisper/supervisor/reaper"
+)
+
+func (l *loop) onSignal(sig os.Signal) {
+	number, ok := sig.(syscall.Signal)
+	if !ok {
+		return
+	}
+	l.log.Debug("signal", zap.Stringer("signal", number))
+	l.step(command.Signalled{Signal: number})
+}
+
+func (l *loop) act(acts []command.Action) {
+	for _, act := range acts {
+		switch a := act.(type) {
+		case command.Start:
+			l.start()
+		case command.Forward:
+			l.signal(l.machine.PID(), a.Signal)
+		case command.Sweep:
+			l.sweep(a.Signal)
+		case command.End:
+			l.end(a)
+		case command.Transition:
+			l.tell(a)
+		case command.Warn:
+			l.log.Warn(a.Message, zap.String("detail", a.Detail))
+		case command.Leave:
+			l.done, l.exit, l.why = true, a.Code, a.Why
+		}
+	}
+}
+
+// start is synchronous: it returns when the program has been executed, or could
+// not be. What is signalled meanwhile waits in the channel.
+func (l *loop) start() {
+	cmd, err := l.cmd()
+	var wait func() error
+	if err == nil {
+		wait, err = l.reaper.Start(cmd)
+	}
+	if err != nil {
+		code, why := shellCode(l.cfg.Args[0], err)
+		l.next = append(l.next, command.StartFailed{Code: code, Reason: why})
+		return
+	}
+	l.startedAt = time.Now()
+	pid := cmd.Process.Pid
+	if l.cfg.OOMScoreAdj != 0 {
+		if err := process.SetOOMScoreAdj(pid, l.cfg.OOMScoreAdj); err != nil {
+			l.log.Info("the command keeps our oom_score_adj", zap.Error(err))
+		}
+	}
+	l.next = append(l.next, command.Started{PID: pid})
+	go func() {
+		_ = wait() // an exit status that is not 0 is an error to it
+		status := statusOf(cmd)
+		l.post(func() { l.onExit(status) })
+	}()
+}
+
+func (l *loop) onExit(st reaper.Status) {
+	text := st.String()
+	if l.cgroup != nil && st.Signal == syscall.SIGKILL && l.machine.State() != command.Killing {
+		if after, err := l.cgroup.Usage(); err == nil {
+			text = process.Explain(st, l.memory, after)
+		}
+	}
+	takeTerminalBack(l.deps.Stdin)
+	l.step(command.Exited{Code: st.Code, Signal: st.Signal, Text: text})
+}
+
+// statusOf reads how cmd ended. Without a state somebody else has waited for it,
+// which only a second reaper in this process could do.
+func statusOf(cmd *exec.Cmd) reaper.Status {
+	st := reaper.Status{PID: cmd.Process.Pid, Code: 1, Unknown: true}
+	if cmd.ProcessState == nil {
+		return st
+	}
+	ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	switch {
+	case !ok:
+		return st
+	case ws.Signaled():
+		return reaper.Status{PID: st.PID, Code: -1, Signal: ws.Signal(), CoreDumped: ws.CoreDump()}
+	}
+	return reaper.Status{PID: st.PID, Code: ws.ExitStatus()}
+}
+
+func (l *loop) signal(pid int, sig syscall.Signal) {
+	if err := l.reaper.Signal(pid, sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		l.log.Warn("cannot pass a signal on", zap.Stringer("signal", sig), zap.Error(err))
+	}
+}
+
+// end signals a process of the tree that need not be our child.
+func (l *loop) end(a command.End) {
+	if a.PID == l.machine.PID() {
+		l.signal(a.PID, a.Signal)
+		return
+	}
+	signalDescendant(a.PID, a.Signal)
+}
+
+func (l *loop) sweep(sig syscall.Signal) {
+	pid, running := l.machine.PID(), l.machine.State() == command.Killing
+	go func() {
+		if sig == syscall.SIGKILL && running && l.reaper.Signal(pid, 0) == nil {
+			_ = syscall.Kill(-pid, sig) // all at once, so that none forks away; the rest is found below
+		}
+		alive, names := sweep(sig)
+		l.post(func() { l.step(command.Swept{Alive: alive, Names: names}) })
+	}()
+}
+
+// tell is where a transition becomes the log line, the metric and the state page.
+func (l *loop) tell(t command.Transition) {
+	from, to := t.From.String(), t.To.String()
+	l.metrics.Transition(from, to, string(t.Reason))
+	l.metrics.Slots(map[string]int{to: 1})
+	l.recent = append([]ops.TransitionState{{At: time.Now(), From: from, To: to, Reason: string(t.Reason), Detail: t.Detail}}, l.recent...)
+	l.recent = l.recent[:min(len(l.recent), recentKept)]
+	level := zap.InfoLevel
+	if t.Reason == command.ReasonOOM || t.Reason == command.ReasonCutoff {
+		level = zap.WarnLevel
+	}
+	l.log.Log(level, "command", zap.String("command", l.name()), zap.String("from", from), zap.String("to", to),
+		zap.String("reason", string(t.Reason)), zap.String("detail", t.Detail))
+}
