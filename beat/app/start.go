@@ -52,7 +52,10 @@ func Start(ctx context.Context, o Options) (*App, error) {
 	go a.run()
 	// One that dies at once is told by its exit, not by this.
 	_ = a.control.Send(wire.AppendFrame(nil, wire.Options, 0, options))
-	return a, a.open(ctx)
+	if err := a.open(ctx); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // launch starts the process.
@@ -94,8 +97,7 @@ func (a *App) hold(starter agent.Starter, started chan<- error) {
 		return
 	}
 	_ = wait() // how it ended is told by what it said last
-	hangUp := time.AfterFunc(lastWords, func() { a.control.Close() })
-	defer hangUp.Stop()
+	time.AfterFunc(lastWords, func() { a.control.Close() })
 	close(a.ended)
 }
 
@@ -112,16 +114,23 @@ func (a *App) run() {
 	if errors.Is(err, io.EOF) || errors.Is(err, os.ErrClosed) {
 		err = errors.New("it closed its socket")
 	}
-	if failed := (*LoadError)(nil); !errors.As(err, &failed) {
-		a.kill() // a broken frame, or an end that is near anyway
-	}
-	<-a.ended
+	a.finish(err)
 	a.control.Close()
 	a.cleanup()
 	if !a.reading.opened {
 		a.opened <- a.unopened(err)
 	}
 	a.end(err)
+}
+
+// finish waits for the end of the process, and sees to it.
+func (a *App) finish(err error) {
+	if failed := (*LoadError)(nil); !errors.As(err, &failed) {
+		a.kill() // a broken frame, or an end that is near anyway
+	}
+	timer := time.AfterFunc(graceful, a.kill)
+	defer timer.Stop()
+	<-a.ended
 }
 
 // unopened says why the app was not loaded.

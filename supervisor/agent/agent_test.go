@@ -9,7 +9,11 @@ import (
 
 func TestExactlyTheWantedFilesAreCarried(t *testing.T) {
 	want := []string{
-		"crisper_agent/__init__.py", "crisper_agent/after_fork.py", "crisper_agent/describe.py",
+		"crisper_agent/__init__.py", "crisper_agent/after_fork.py",
+		"crisper_agent/beat_blueprint.py", "crisper_agent/beat_capture.py", "crisper_agent/beat_describe.py",
+		"crisper_agent/beat_import.py", "crisper_agent/beat_keeper.py", "crisper_agent/beat_load.py",
+		"crisper_agent/beat_main.py", "crisper_agent/beat_own.py", "crisper_agent/beat_schedules.py",
+		"crisper_agent/beat_timekeeper.py", "crisper_agent/describe.py",
 		"crisper_agent/executor.py", "crisper_agent/guard.py", "crisper_agent/hooks.py",
 		"crisper_agent/preload.py", "crisper_agent/soft_limit.py", "crisper_agent/stand_in.py",
 		"crisper_agent/steward.py", "crisper_agent/wire.py", "crisper_agent/zygote.py", "crisper_agent_main.py",
