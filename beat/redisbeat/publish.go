@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
@@ -26,8 +25,10 @@ func keyOf(b beat.Publication) tickKey {
 
 // Publish implements beat.Publisher.
 func (p *Publisher) Publish(ctx context.Context, token uint64, batch []beat.Publication) ([]beat.Outcome, error) {
-	outcomes := make([]beat.Outcome, 0, len(batch))
-	for page := range slices.Chunk(batch, publishPage) {
+	outcomes, rest := make([]beat.Outcome, 0, len(batch)), batch
+	for first := true; first || len(rest) > 0; first = false { // an empty batch checks the token, too
+		page := rest[:min(publishPage, len(rest))]
+		rest = rest[len(page):]
 		part, err := p.publishPage(ctx, token, page)
 		if err != nil {
 			if errors.Is(err, beat.ErrUnavailable) {
