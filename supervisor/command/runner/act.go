@@ -77,7 +77,9 @@ func (l *loop) onExit(st reaper.Status) {
 	text := st.String()
 	if l.cgroup != nil && st.Signal == syscall.SIGKILL && l.machine.State() != command.Killing {
 		if after, err := l.cgroup.Usage(); err == nil {
-			text = process.Explain(st, l.memory, after)
+			before := l.before
+			before.Current = max(before.Current, l.memory.Current)
+			text = process.Explain(st, before, after)
 		}
 	}
 	takeTerminalBack(l.deps.Stdin)

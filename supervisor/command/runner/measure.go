@@ -69,7 +69,7 @@ func heaviest(weights map[int]int64) []command.Process {
 func (l *loop) onMeasured(tree []command.Process, pod process.Memory) {
 	l.measuring, l.tree = false, tree
 	if pod != (process.Memory{}) {
-		l.memory = pod
+		l.before, l.memory = l.memory, pod
 	}
 	var sum, largest int64
 	for _, p := range tree {

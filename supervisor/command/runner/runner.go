@@ -95,12 +95,14 @@ type loop struct {
 	measuring bool
 	measured  time.Time // when a measurement was last begun
 	startedAt time.Time
-	memory    process.Memory
-	tree      []command.Process
-	recent    []ops.TransitionState // newest first
-	done      bool
-	exit      int
-	why       string
+	// memory is the newest; before is the one before it, since the newest may have
+	// been taken between a death for want of memory and our knowledge of it.
+	memory, before process.Memory
+	tree           []command.Process
+	recent         []ops.TransitionState // newest first
+	done           bool
+	exit           int
+	why            string
 }
 
 // recentKept is how many transitions the state page shows; a command has few.
@@ -125,6 +127,7 @@ func (l *loop) openCgroup() {
 	}
 	l.cgroup = group
 	l.memory, _ = group.Usage() // a zero Memory is one that is not known
+	l.before = l.memory
 }
 
 // tickEvery is the longest pause between two turns: probes judge by them.

@@ -3,6 +3,7 @@ package options
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -30,17 +31,26 @@ func ExecOnly() []Option {
 	})
 }
 
-// execShares are the rows of the worker's table that mean the same for any command.
-var execShares = map[string]bool{
-	"no-color": true, "loglevel": true, "grace": true, "guard-soft": true, "guard-hard": true, "oom-score-adj": true,
-	"http": true, "socket": true, "log-format": true, "termination-log": true,
+// execShares are the rows of the worker's table that mean the same for any command,
+// some of them in other words.
+var execShares = map[string]string{
+	"no-color": "", "log-format": "", "termination-log": "", "http": "",
+	"loglevel":      "What crisper itself says: DEBUG, INFO, WARNING, ERROR, CRITICAL or FATAL.",
+	"grace":         "How long after TERM everything has to be gone; 0: wait for ever.",
+	"guard-soft":    "Above this part of the pod's memory limit: one line in the log; 0: off.",
+	"guard-hard":    "Above this part: --memory-action, by KILL, before the kernel takes the pod; 0: off.",
+	"oom-score-adj": "The command's oom_score_adj is ours plus this, so that the kernel takes it first; 0: the same.",
+	"socket":        "Admin socket for `crisper state` and `crisper drain`; off: none.",
 }
 
 // Exec are all options of `crisper exec`.
 func Exec() []Option {
 	rows := ExecOnly()
 	for _, row := range All() {
-		if execShares[row.Name] {
+		if help, shared := execShares[row.Name]; shared {
+			if help != "" {
+				row.Help = help
+			}
 			rows = append(rows, row)
 		}
 	}
@@ -56,7 +66,7 @@ type ExecPlan struct {
 // MakeExec turns settings into a plan for the command line args.
 func MakeExec(s Settings, args []string, w World) (ExecPlan, error) {
 	sig, err := readSignal(s["stop-signal"].Text)
-	cfg := command.Defaults(args[0])
+	cfg := command.Defaults(filepath.Base(args[0]))
 	if err == nil {
 		cfg.StopSignal = sig
 	}
