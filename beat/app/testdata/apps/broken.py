@@ -1,0 +1,2 @@
+"""Does not load."""
+raise RuntimeError('no luck today')
