@@ -14,10 +14,11 @@ import (
 	"crisper/beat"
 	"crisper/beat/beattest"
 	"crisper/beat/message"
+	"crisper/broker/amqpbroker/servertest"
 )
 
 func TestConformanceOnRedis(t *testing.T) {
-	s := beattest.Redis(t)
+	s := servertest.Redis(t)
 	beattest.Exercise(t, harness(func(t *testing.T) *world {
 		w := newWorld(t, s.Addr())
 		if err := w.client.FlushAll(t.Context()).Err(); err != nil {
@@ -58,14 +59,14 @@ func samples(expiring bool) []sample {
 }
 
 func compareWithKombu(t *testing.T, python string, expiring bool) {
-	s := beattest.Redis(t)
+	s := servertest.Redis(t)
 	list := samples(expiring)
 	stdin, err := json.Marshal(list)
 	if err != nil {
 		t.Fatal(err)
 	}
 	url := func(db int) string { return fmt.Sprintf("redis://%s/%d", s.Addr(), db) }
-	want := beattest.Python(t, python, "testdata/publish.py", stdin, "send", url(1))
+	want := servertest.Python(t, python, "testdata/publish.py", stdin, "send", url(1))
 	w := newWorld(t, s.Addr())
 	p := w.publisher(t)
 	for i, m := range list {
@@ -74,7 +75,7 @@ func compareWithKombu(t *testing.T, python string, expiring bool) {
 		b.Message.Priority = m.Priority
 		publish(t, p, b)
 	}
-	got := beattest.Python(t, python, "testdata/publish.py", nil, "dump", url(0))
+	got := servertest.Python(t, python, "testdata/publish.py", nil, "dump", url(0))
 	var a, b map[string]any
 	if json.Unmarshal(want, &a) != nil || json.Unmarshal(got, &b) != nil || len(a) == 0 {
 		t.Fatalf("dumps %s, %s", want, got)
@@ -90,13 +91,13 @@ func TestTheNewestKombuLeavesTheSameInRedis(t *testing.T) {
 
 // The oldest knows no x-expires and no permanent bindings, which it does not mind.
 func TestTheOldestKombuFindsWhatItWouldHaveWritten(t *testing.T) {
-	s := beattest.Redis(t)
+	s := servertest.Redis(t)
 	list := samples(false)
 	stdin, err := json.Marshal(list)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := beattest.Python(t, "CRISPER_TEST_PYTHON_OLD", "testdata/publish.py", stdin, "send", "redis://"+s.Addr()+"/0")
+	out := servertest.Python(t, "CRISPER_TEST_PYTHON_OLD", "testdata/publish.py", stdin, "send", "redis://"+s.Addr()+"/0")
 	w := newWorld(t, s.Addr())
 	p := w.publisher(t)
 	var before map[string]struct{ Holds []string }
@@ -120,7 +121,7 @@ func TestTheOldestKombuFindsWhatItWouldHaveWritten(t *testing.T) {
 }
 
 func TestNothingIsMissedOrDoubledWhenRedisIsKilledAndRestarted(t *testing.T) {
-	s := beattest.Redis(t)
+	s := servertest.Redis(t)
 	w := newWorld(t, s.Addr())
 	p := w.publisher(t)
 	if _, err := p.Register(t.Context(), 1, map[string]beat.Record{"e": {Last: beattest.Start}}); err != nil {
@@ -157,7 +158,7 @@ func TestNothingIsMissedOrDoubledWhenRedisIsKilledAndRestarted(t *testing.T) {
 }
 
 func TestAUserOfTheACLNeedsTheseKeysOnly(t *testing.T) {
-	s := beattest.Redis(t)
+	s := servertest.Redis(t)
 	w := newWorld(t, s.Addr())
 	rules := []any{"ACL", "SETUSER", "beat", "on", ">pw", "~crisper.beat.*", "~celery*", "~_kombu.binding*", "+@read", "+@write", "+@scripting", "+@connection", "+time"}
 	if err := w.client.Do(t.Context(), rules...).Err(); err != nil {
@@ -173,13 +174,13 @@ func TestAUserOfTheACLNeedsTheseKeysOnly(t *testing.T) {
 
 // BenchmarkPublish tells ticks per second, and what the script costs the server.
 func BenchmarkPublish(b *testing.B) {
-	s := beattest.Redis(b, "--appendonly", "no")
+	s := servertest.Redis(b, "--appendonly", "no")
 	client := redis.NewClient(&redis.Options{Addr: s.Addr()})
 	defer client.Close()
 	for _, size := range []int{1, 16, 256} {
 		b.Run(fmt.Sprint("batch=", size), func(b *testing.B) {
 			cfg := &world{change: func(c *Config) { c.Broker.URLs = []string{"redis://" + s.Addr() + "/0"} }}
-			cfg.Proxy = beattest.NewProxy(b, s.Addr())
+			cfg.Proxy = servertest.NewProxy(b, s.Addr())
 			p := cfg.publisher(b)
 			client.FlushAll(b.Context())
 			client.ConfigResetStat(b.Context())

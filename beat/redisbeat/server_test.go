@@ -14,6 +14,7 @@ import (
 
 	"crisper/beat"
 	"crisper/beat/beattest"
+	"crisper/broker/amqpbroker/servertest"
 	"crisper/broker/redisbroker"
 )
 
@@ -24,7 +25,7 @@ const testTimeout = time.Second
 
 // world is a Redis for tests, real or not, behind a proxy.
 type world struct {
-	*beattest.Proxy
+	*servertest.Proxy
 	client *redis.Client        // looks from outside
 	server *miniredis.Miniredis // nil for a real one
 	change func(*Config)
@@ -33,7 +34,7 @@ type world struct {
 func newWorld(t testing.TB, addr string) *world {
 	client := redis.NewClient(&redis.Options{Addr: addr})
 	t.Cleanup(func() { client.Close() })
-	return &world{Proxy: beattest.NewProxy(t, addr), client: client}
+	return &world{Proxy: servertest.NewProxy(t, addr), client: client}
 }
 
 func mini(t testing.TB) *world {

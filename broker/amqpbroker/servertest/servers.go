@@ -1,9 +1,8 @@
-package beattest
+package servertest
 
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -37,6 +36,9 @@ func (s *Server) Addr() string { return "127.0.0.1:" + strconv.Itoa(s.Port) }
 // Redis starts a redis-server that writes each command to disk.
 func Redis(t testing.TB, more ...string) *Server {
 	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip("redis-server is not on PATH")
+	}
 	port := freePort(t)
 	dir := t.TempDir()
 	s := &Server{Port: port, t: t, name: "redis-server", log: filepath.Join(dir, "log")}
@@ -130,50 +132,4 @@ func Python(t testing.TB, variable, script string, stdin []byte, args ...string)
 		t.Fatalf("%s: %v\n%s", script, err, stderr.String())
 	}
 	return out
-}
-
-// RabbitMQ starts a broker of its own: a node name, ports and data that nobody
-// else has.
-func RabbitMQ(t testing.TB) *Server {
-	t.Helper()
-	program, err := exec.LookPath("rabbitmq-server")
-	if err != nil {
-		program = "/usr/sbin/rabbitmq-server" // not in a user's PATH on Debian
-	}
-	dir, port, dist := t.TempDir(), freePort(t), freePort(t)
-	s := &Server{Port: port, t: t, name: program, log: filepath.Join(dir, "log")}
-	config := fmt.Sprintf("listeners.tcp.1 = 127.0.0.1:%d\nloopback_users.guest = true\n", port)
-	for name, text := range map[string]string{"rabbitmq.conf": config, "enabled_plugins": "[].\n"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.env = []string{
-		"HOME=" + dir, "RABBITMQ_NODENAME=crisper" + strconv.Itoa(port) + "@localhost", "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
-		"RABBITMQ_NODE_PORT=" + strconv.Itoa(port), "RABBITMQ_DIST_PORT=" + strconv.Itoa(dist),
-		"RABBITMQ_MNESIA_BASE=" + dir, "RABBITMQ_LOG_BASE=" + dir, "RABBITMQ_CONFIG_FILE=" + filepath.Join(dir, "rabbitmq.conf"),
-		"RABBITMQ_ENABLED_PLUGINS_FILE=" + filepath.Join(dir, "enabled_plugins"), "RABBITMQ_PID_FILE=" + filepath.Join(dir, "pid"),
-		"ERL_EPMD_ADDRESS=127.0.0.1", "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} +S 1:1",
-	}
-	s.ready = func(ctx context.Context) error { return greet(ctx, s.Addr()) }
-	t.Cleanup(s.Kill)
-	s.Start()
-	return s
-}
-
-// greet waits for AMQP's answer to its header.
-func greet(ctx context.Context, addr string) error {
-	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
-		return err
-	}
-	if _, err := conn.Write([]byte("AMQP\x00\x00\x09\x01")); err != nil {
-		return err
-	}
-	_, err = conn.Read(make([]byte, 1))
-	return err
 }

@@ -1,4 +1,4 @@
-package beattest
+package servertest
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Proxy stands before a server and breaks connections; it implements Breakable.
+// Proxy stands before a server and breaks connections (it is a beattest.Breakable).
 type Proxy struct{ proxy *toxiproxy.Proxy }
 
 // NewProxy ends with the test.
@@ -27,19 +27,19 @@ func NewProxy(t testing.TB, upstream string) *Proxy {
 // Addr is host:port; it stays the same.
 func (p *Proxy) Addr() string { return p.proxy.Listen }
 
-// LoseAnswers implements Breakable.
+// LoseAnswers: requests pass, answers do not.
 func (p *Proxy) LoseAnswers(t testing.TB) func() {
 	p.add(t, `{"name":"down","type":"timeout","stream":"downstream","attributes":{"timeout":0}}`)
 	return func() { p.heal(t) }
 }
 
-// HalfOpen implements Breakable.
+// HalfOpen: connections stand, and no byte passes.
 func (p *Proxy) HalfOpen(t testing.TB) func() {
 	p.add(t, `{"name":"up","type":"timeout","stream":"upstream","attributes":{"timeout":0}}`)
 	return p.LoseAnswers(t)
 }
 
-// Cut implements Breakable.
+// Cut: connections are closed, new ones refused.
 func (p *Proxy) Cut(t testing.TB) func() {
 	p.proxy.Stop()
 	return func() { p.heal(t) }
