@@ -197,7 +197,7 @@ func (m *Machine) pause(n int) time.Duration {
 // rest is how long a candidate that has given the Lease back leaves it to others:
 // longer when its work keeps giving up, so that it does not spin.
 func (m *Machine) rest() time.Duration {
-	return min(m.cfg.LeaseDuration, m.pause(2<<min(m.short, 10)))
+	return min(m.cfg.LeaseDuration, m.pause(max(2, 1<<min(m.short, 10))))
 }
 
 func later(a, b time.Time) time.Time {
