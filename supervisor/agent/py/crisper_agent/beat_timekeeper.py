@@ -4,6 +4,7 @@ One thread, one socket to beat/app, no connection to the broker. It answers one
 request after the other; the end of the socket is its end.
 """
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -33,11 +34,14 @@ def main(argv):
     # ^C reaches the whole group of a terminal; the supervisor decides what it means.
     # A handler, not SIG_IGN: processes that the app starts must not inherit it.
     signal.signal(signal.SIGINT, lambda signum, frame: None)
+    gc.disable()  # all that is made while loading stays: looking through it again and again is idle
     try:
         options = read_options(control, argv)
         keeper = load(control, options)
     except BaseException as exc:
         fail(control, exc)
+    gc.freeze()
+    gc.enable()
     serve(control, keeper)
     leave(0)
 
