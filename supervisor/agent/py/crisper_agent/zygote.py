@@ -58,7 +58,8 @@ def load(control, options):
     """Import, freeze, look at what forking would break, and report."""
     from . import describe, preload
     loaded = preload.load(options)
-    from . import executor, steward  # noqa: F401  imported once, here
+    from . import executor, steward, warm  # noqa: F401  imported once, here
+    warm.warm_up(loaded)
     after_fork.set_title('crisper: zygote')
     gc.collect()
     gc.freeze()  # children share the pages: no collection may touch them
