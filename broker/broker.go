@@ -39,6 +39,7 @@ type Delivery struct {
 	Queue       string // the queue it was taken from, without priority suffix
 	Redelivered bool   // somebody held it before us
 	Deaths      int    // children that died while running it, over all workers
+	Started     bool   // recorded as by Accept in the moment of taking (see Starter)
 	Message     celerymsg.Message
 }
 
@@ -121,6 +122,15 @@ type Consumer interface {
 	Backlog(ctx context.Context) (map[string]Backlog, error)
 	// Close gives up our presence. Call it after everything has been settled.
 	Close(ctx context.Context) error
+}
+
+// Starter is a Consumer that can record deliveries as begun in the moment of
+// taking them, which saves an idle worker the round trip of an Accept.
+type Starter interface {
+	// TakeStarted is Take, and records up to start of the first deliveries as Accept
+	// does, those that have no ETA. They come with Started set. When the answer is
+	// lost they are restored as if never taken.
+	TakeStarted(ctx context.Context, n, start int) ([]Delivery, error)
 }
 
 // Purger is a Consumer that can throw away what waits (`--purge`).

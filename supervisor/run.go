@@ -177,10 +177,7 @@ func (s *shell) run(ctx context.Context, launch native.Launcher, first native.Zy
 		return ExitUsage, err
 	}
 	s.runtime.Store(rt)
-	measuring, stop := context.WithCancel(ctx)
-	go s.followBacklog(measuring, rt)
 	exit, why := rt.Run(ctx)
-	stop()
 	if why != "" {
 		return exit, errors.New(why)
 	}
@@ -191,26 +188,6 @@ func (s *shell) run(ctx context.Context, launch native.Launcher, first native.Zy
 // was killed and restarted in place from taking itself for alive.
 func workerID(hostname string) string {
 	return fmt.Sprintf("%s.%d.%08x", hostname, os.Getpid(), rand.Uint32())
-}
-
-// backlogEvery is how often the queues are measured for the metrics.
-const backlogEvery = 15 * time.Second
-
-func (s *shell) followBacklog(ctx context.Context, rt *native.Runtime) {
-	tick := time.NewTicker(backlogEvery) // a gauge of somebody else's state: there is no event for it
-	defer tick.Stop()
-	for {
-		call, cancel := context.WithTimeout(ctx, 5*time.Second)
-		if _, err := rt.Backlog(call); err != nil {
-			s.log.Debug("cannot measure the backlog", zap.Error(err))
-		}
-		cancel()
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }
 
 // lastWords go to the termination message, where `kubectl describe` shows them.

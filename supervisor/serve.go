@@ -3,6 +3,8 @@ package supervisor
 import (
 	"context"
 	"net"
+	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -15,6 +17,7 @@ import (
 func (s *shell) serve(ctx context.Context, gatherer prometheus.Gatherer) {
 	if s.cfg.HTTP != "" {
 		server := ops.NewServer(ops.Options{Health: s.health, State: s.state, Gatherer: gatherer, StuckAfter: s.cfg.StuckAfter,
+			Fresh:     (&freshBacklog{shell: s}).measure,
 			Listening: func(addr net.Addr) { s.log.Info("serving probes, metrics and state", zap.Stringer("address", addr)) }})
 		go func() {
 			if err := server.Run(ctx, s.cfg.HTTP); err != nil {
@@ -61,4 +64,32 @@ func (s *shell) reload() {
 	if rt := s.runtime.Load(); rt != nil {
 		rt.Reload()
 	}
+}
+
+// backlogAge is for how long a measurement of the queues is good enough.
+const backlogAge = 5 * time.Second
+
+// freshBacklog measures the queues when somebody looks: an idle worker whose
+// figures nobody reads asks the broker for none.
+type freshBacklog struct {
+	shell *shell
+	mu    sync.Mutex // one measurement at a time; guards at
+	at    time.Time
+}
+
+func (f *freshBacklog) measure(ctx context.Context) {
+	rt := f.shell.runtime.Load()
+	if rt == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if time.Since(f.at) < backlogAge {
+		return
+	}
+	if _, err := rt.Backlog(ctx); err != nil {
+		f.shell.log.Debug("cannot measure the backlog", zap.Error(err))
+		return
+	}
+	f.at = time.Now()
 }

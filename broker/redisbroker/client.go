@@ -2,6 +2,7 @@ package redisbroker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -19,7 +20,7 @@ import (
 // connection: the answer, when it came, could be taken for another's.
 const (
 	callTimeout  = 5 * time.Second // unless socket_timeout says less
-	blockTimeout = 15 * time.Second
+	blockTimeout = time.Minute
 )
 
 // session is one made connection: a pool for requests and one for waiting.
@@ -68,6 +69,7 @@ func (c *Consumer) open(ctx context.Context, i int) (*session, error) {
 	waits := *o
 	// Blocking reads outlive every deadline of ours; the presence finds dead connections.
 	waits.PoolSize = len(c.lists) + 1
+	waits.Dialer = c.waitDialer(waits.TLSConfig)
 	s := &session{server: c.cfg.nodes[i].server(), requests: redis.NewClient(o), waits: redis.NewClient(&waits), failed: make(chan error, 1)}
 	s.done, s.end = context.WithCancel(context.Background())
 	return s, nil
@@ -104,6 +106,18 @@ func (c *Consumer) clientOptions(i int, n node) *redis.Options {
 		}
 	}
 	return options
+}
+
+// waitDialer makes connections whose death the kernel notices within half a
+// minute: nothing is said on them for longer than that.
+func (c *Consumer) waitDialer(config *tls.Config) func(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := &net.Dialer{Timeout: c.cfg.ConnectTimeout, KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3,
+	}}
+	if config != nil {
+		return (&tls.Dialer{NetDialer: dialer, Config: config}).DialContext
+	}
+	return dialer.DialContext
 }
 
 // askSentinels returns the address of the master. It is asked anew for each

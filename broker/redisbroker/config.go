@@ -134,7 +134,7 @@ func (s *settings) check() error {
 	}
 	bad(sentinel && s.options.masterName == "", "broker_transport_options: master_name must be given for sentinel://")
 	bad(s.WorkerID == "", "no worker id")
-	bad(strings.ContainsAny(s.WorkerID, "+!"), "the worker id may not contain + or !")
+	bad(strings.ContainsAny(s.WorkerID, "+!="), "the worker id may not contain +, ! or =")
 	bad(s.Presence < 300*time.Millisecond, "presence: %s is too short", s.Presence)
 	bad(s.ConnectTimeout <= 0, "connect timeout: %s is not above 0", s.ConnectTimeout)
 	switch s.FailoverStrategy {

@@ -28,6 +28,8 @@ type Consumer struct {
 
 	// taking keeps takes apart, and owns the cycle.
 	taking sync.Mutex
+	// resting: nothing in hand and no presence shown.
+	resting atomic.Bool
 	cycle  cycle
 	// takes counts calls of Take: a Ready that nobody answered is repeated once.
 	takes atomic.Uint64
@@ -97,6 +99,11 @@ func (s *session) eval(ctx context.Context, script *redis.Script, keys []string,
 
 // Take implements broker.Consumer.
 func (c *Consumer) Take(ctx context.Context, n int) ([]broker.Delivery, error) {
+	return c.TakeStarted(ctx, n, 0)
+}
+
+// TakeStarted implements broker.Starter.
+func (c *Consumer) TakeStarted(ctx context.Context, n, start int) ([]broker.Delivery, error) {
 	c.takes.Add(1)
 	s, err := c.current()
 	if err != nil {
@@ -108,7 +115,7 @@ func (c *Consumer) Take(ctx context.Context, n int) ([]broker.Delivery, error) {
 	c.taking.Lock()
 	defer c.taking.Unlock()
 	n = min(n, page)
-	keys, args := c.takeCall(n)
+	keys, args := c.takeCall(n, start)
 	reply, err := s.eval(ctx, takeScript, keys, args...)
 	if err != nil {
 		if errors.Is(err, broker.ErrUnavailable) {
@@ -117,13 +124,16 @@ func (c *Consumer) Take(ctx context.Context, n int) ([]broker.Delivery, error) {
 		return nil, fmt.Errorf("cannot take deliveries: %w", err)
 	}
 	deliveries := c.received(reply)
+	if len(deliveries) > 0 {
+		c.resting.Store(false)
+	}
 	if len(deliveries) < n {
 		c.arm(s)
 	}
 	return deliveries, nil
 }
 
-func (c *Consumer) takeCall(n int) (keys []string, args []any) {
+func (c *Consumer) takeCall(n, start int) (keys []string, args []any) {
 	k := c.cfg.keys
 	keys = append(make([]string, 0, 4+len(c.lists)), k.unacked, k.index, k.owners, k.presence)
 	keys = append(keys, k.lists(c.cycle.items)...)
@@ -131,7 +141,7 @@ func (c *Consumer) takeCall(n int) (keys []string, args []any) {
 	if c.cycle.rotate {
 		rotate = "1"
 	}
-	args = append(make([]any, 0, 5+len(c.cycle.items)), c.cfg.WorkerID, n, len(c.cycle.items), rotate, c.cfg.Presence.Milliseconds())
+	args = append(make([]any, 0, 6+len(c.cycle.items)), c.cfg.WorkerID, n, len(c.cycle.items), rotate, c.cfg.Presence.Milliseconds(), start)
 	for _, queue := range c.cycle.items {
 		args = append(args, unackedTail(queue))
 	}
@@ -150,6 +160,10 @@ func (c *Consumer) received(reply []any) []broker.Delivery {
 	holds := make([]*hold, 0, count)
 	for i := range count {
 		list := int(integer(reply[1+3*i]))
+		started := list < 0
+		if started {
+			list = -1 - list
+		}
 		tag, _ := reply[2+3*i].(string)
 		payload, _ := reply[3+3*i].(string)
 		queue := order[list%len(order)]
@@ -158,7 +172,7 @@ func (c *Consumer) received(reply []any) []broker.Delivery {
 			list: c.cfg.keys.listOf(queue, c.cfg.keys.steps[list/len(order)]), score: score + float64(i)/1e6,
 		}
 		d := delivery(h.tag, queue, h.raw)
-		h.eta = etaOf(&d.Message)
+		h.eta, d.Started = etaOf(&d.Message), started
 		deliveries = append(deliveries, d)
 		holds = append(holds, h)
 		c.cycle.served(queue)

@@ -23,7 +23,13 @@
 //	crisper.dead_letter  LIST  parked messages as JSON, the newest first
 //
 // An owner value is the worker id, followed by nothing (reserved), + (a task
-// acknowledged late has begun) or ! (one acknowledged early has begun).
+// acknowledged late has begun), ! (one acknowledged early has begun) or = (the same,
+// recorded by the take itself: to peers like !, but a take of our own whose answer
+// was lost is given back as never begun).
+//
+// The presence is shown while something is in hand. A worker with empty hands has
+// nothing to restore, shows none, and looks for the dead with one plain read a beat:
+// the lowest expiry moves unless its worker does not.
 //
 // # Authority
 //
@@ -71,7 +77,7 @@
 //
 // BLMOVE list list RIGHT RIGHT changes nothing and returns when there is a
 // message. Each list has a connection for it, used only after a Take that came
-// back short: a busy worker sends none, an idle one four in 15 s for each queue.
+// back short: a busy worker sends none, an idle one four in a minute for each queue.
 // A Ready that no Take answers within 100 ms is said once more, as the caller may
 // have read it before the answer of the Take that asked for it.
 //
@@ -85,7 +91,7 @@
 //   - A settlement whose answer was lost: the caller repeats it; what is then found
 //     gone was settled by it and is not reported as gone.
 //   - Half-open connections: the presence is shown every third of its period with a
-//     deadline of at most 3 s.
+//     deadline of at most 2.5 s.
 //   - Our presence ran out (paused, cut off): on return everything in hand is asked
 //     for, before Connected; what others restored is reported as Gone. After more than
 //     the visibility timeout also what carries a score that we did not write, since a

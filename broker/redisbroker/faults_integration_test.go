@@ -90,6 +90,25 @@ func TestATakeWhoseAnswerWasLostIsGivenBack(t *testing.T) {
 	}
 }
 
+func TestATakeThatBeganAndWhoseAnswerWasLostIsGivenBackAsNeverBegun(t *testing.T) {
+	s, proxy := throughProxy(t, spawn(t))
+	w := brokertest.Start(t, s.consumer(t, "w", "q"))
+	w.MustTake(1) // the server knows the script from here on
+	s.Publish(t, "q", 0, task("a", noETA))
+	repair := halfOpen(t, proxy, stream.Downstream) // requests arrive, answers do not
+	if _, err := w.Consumer.(broker.Starter).TakeStarted(t.Context(), 1, 1); !errors.Is(err, broker.ErrUnavailable) {
+		t.Fatalf("take: %v", err)
+	}
+	repair()
+	brokertest.Await[broker.Connected](w)
+	if got := brokertest.IDs(w.MustTake(5)); !slices.Equal(got, []string{"a"}) {
+		t.Fatalf("taken %q", got)
+	}
+	if lost := brokertest.Got[broker.Orphaned](w); len(lost) != 0 {
+		t.Fatalf("recorded as begun: %+v", lost)
+	}
+}
+
 func TestASettlementWhoseAnswerWasLostCountsAsDoneWhenRepeated(t *testing.T) {
 	s, proxy := throughProxy(t, spawn(t))
 	w := brokertest.Start(t, s.consumer(t, "w", "q"))

@@ -23,8 +23,9 @@ type owned struct {
 }
 
 // ownerID is the worker in an owner value, without the suffix that says how far
-// it has come: none = reserved, + = late-ack task begun, ! = early-ack task begun.
-func ownerID(value string) string { return strings.TrimRight(value, "+!") }
+// it has come: none = reserved, + = late-ack task begun, ! = early-ack task begun,
+// = the same in the moment of taking.
+func ownerID(value string) string { return strings.TrimRight(value, "+!=") }
 
 // sweep restores what dead peers held and what stock workers left behind.
 func (c *Consumer) sweep(ctx context.Context, s *session, dead <-chan []expired) {

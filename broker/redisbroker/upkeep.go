@@ -44,6 +44,7 @@ func (c *Consumer) keep(ctx context.Context, s *session) error {
 func (c *Consumer) beat(ctx context.Context, s *session, dead chan<- []expired) {
 	connected := time.Now()
 	renewed := connected
+	var watch watch
 	tick := time.NewTicker(c.cfg.Presence / 3)
 	defer tick.Stop()
 	for {
@@ -55,7 +56,7 @@ func (c *Consumer) beat(ctx context.Context, s *session, dead chan<- []expired) 
 		if c.closed.Load() {
 			continue
 		}
-		others, err := c.present(ctx, s)
+		others, err := c.look(ctx, s, &watch)
 		if err != nil {
 			return // judge has ended the session
 		}
@@ -81,12 +82,10 @@ func (c *Consumer) renewal() time.Duration { return min(c.cfg.options.visibility
 // present shows our presence and returns the workers whose presence has run out.
 // If our own had, peers may have restored what we hold: every delivery is asked for.
 func (c *Consumer) present(ctx context.Context, s *session) ([]expired, error) {
-	// With a third of Presence between two beats, a half-open connection is noticed
-	// within 4.5 s by the defaults.
-	deadline := min(max(c.cfg.Presence/2, 500*time.Millisecond), 2500*time.Millisecond)
-	call, cancel := context.WithTimeout(ctx, deadline)
+	call, cancel := context.WithTimeout(ctx, c.beatTimeout())
 	defer cancel()
 	silence := c.silence()
+	c.resting.Store(false)
 	reply, err := s.eval(call, presenceScript, []string{c.cfg.keys.presence}, c.cfg.WorkerID, c.cfg.Presence.Milliseconds())
 	if err != nil {
 		return nil, fmt.Errorf("cannot show our presence: %w", err)
@@ -100,12 +99,22 @@ func (c *Consumer) present(ctx context.Context, s *session) ([]expired, error) {
 		}
 	}
 	c.alive.Store(int64(time.Since(c.epoch)))
-	var others []expired
+	return listed(reply), nil
+}
+
+// listed reads the workers in the answer of the presence script.
+func listed(reply []any) (others []expired) {
 	for i := 1; i+1 < len(reply); i += 2 {
 		id, _ := reply[i].(string)
 		others = append(others, expired{id: id, expiry: float(reply[i+1])})
 	}
-	return others, nil
+	return others
+}
+
+// beatTimeout: with a third of Presence between two beats, a half-open connection
+// is noticed within 4.5 s by the defaults.
+func (c *Consumer) beatTimeout() time.Duration {
+	return min(max(c.cfg.Presence/2, 500*time.Millisecond), 2500*time.Millisecond)
 }
 
 // silence is how long the broker has not heard of us.

@@ -38,6 +38,7 @@ func New[T any]() *Ledger[T] {
 }
 
 // Take enters a delivery. It is nowhere until it is reserved, scheduled or settled.
+// One that came Started is accepted already.
 func (l *Ledger[T]) Take(d broker.Delivery) (*Entry[T], error) {
 	if _, ok := l.byTag[d.Tag]; ok {
 		return nil, fmt.Errorf("cannot take delivery %s: %w", d.Tag, ErrTwice)
@@ -46,6 +47,10 @@ func (l *Ledger[T]) Take(d broker.Delivery) (*Entry[T], error) {
 	e := &Entry[T]{Seq: l.next, Delivery: d}
 	l.bySeq[e.Seq], l.byTag[d.Tag] = e, e
 	l.counts[Nowhere]++
+	if d.Started {
+		e.Early, e.Accepted = true, true
+		l.accepted++
+	}
 	return e, nil
 }
 

@@ -31,7 +31,7 @@ type loop struct {
 	// goroutines of their own and the loop never waits for them).
 	events chan event
 	// The channels out; capacity 1 and one request at a time, so sending never blocks.
-	toTaker   chan int
+	toTaker   chan takeRequest
 	toSettler chan []settlement
 	// work counts the goroutines that Run waits for.
 	work sync.WaitGroup
@@ -48,6 +48,7 @@ type loop struct {
 	metrics  *ops.Metrics
 
 	info     agent.Info
+	allEarly bool // every task of the app (allStartEarly)
 	kinds    map[string]*taskKind
 	overall  taskKind // of all tasks together
 	children map[pool.ChildID]*child
@@ -66,6 +67,7 @@ type loop struct {
 	spill       *wire.SpillFile // of the large request under way
 
 	pending, retry              []settlement
+	holding                     time.Time // since when acks are held back
 	taking, settling, exhausted bool
 	woken                       bool // Ready came while a Take was under way
 	connected, paused           bool
@@ -292,6 +294,9 @@ func (l *loop) nextWake() time.Time {
 	}
 	next = earliest(next, l.nextSlowHead())
 	next = earliest(next, l.stewardAt)
+	if !l.holding.IsZero() {
+		next = earliest(next, l.holding.Add(holdAcks))
+	}
 	if l.draining {
 		next = earliest(next, l.lastMoment())
 	}

@@ -98,7 +98,7 @@ func New(cfg Config, deps Deps, first Zygote, info agent.Info) (*Runtime, error)
 	l := &loop{
 		cfg: cfg, deps: deps, log: deps.Log, metrics: deps.Metrics, broker: deps.Broker,
 		events:    make(chan event, 1024),
-		toTaker:   make(chan int, 1),
+		toTaker:   make(chan takeRequest, 1),
 		toSettler: make(chan []settlement, 1),
 		stopped:   make(chan struct{}),
 		now:       now, startedAt: now, progress: now,
@@ -129,7 +129,7 @@ func New(cfg Config, deps Deps, first Zygote, info agent.Info) (*Runtime, error)
 
 // setInfo takes over what the app says of itself.
 func (l *loop) setInfo(info agent.Info) {
-	l.info = info
+	l.info, l.allEarly = info, allStartEarly(info)
 	fresh := make(map[string]*taskKind, len(info.Tasks))
 	for name, attr := range info.Tasks {
 		k := l.kinds[name]

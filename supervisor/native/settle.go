@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"crisper/broker"
+	"crisper/supervisor/ledger"
 )
 
 // settlement is a verdict on its way to the broker.
@@ -65,7 +66,7 @@ func (l *loop) flush() {
 	batch := l.retry
 	l.retry = nil
 	if len(batch) == 0 {
-		if len(l.pending) == 0 {
+		if len(l.pending) == 0 || l.hold() {
 			return
 		}
 		n := min(len(l.pending), settleBatch)
@@ -77,6 +78,31 @@ func (l *loop) flush() {
 	}
 	l.settling = true
 	l.toSettler <- batch // capacity 1 and one batch at a time: never blocks
+}
+
+// Acks are held back for a moment while tasks run, so that several go in one
+// request: nobody waits for them. The window in which a finished task counts as
+// unfinished, should we die, grows by as much.
+const (
+	holdAcks   = 3 * time.Millisecond
+	heldAtMost = 32
+)
+
+// hold tells whether all that is pending can wait for company.
+func (l *loop) hold() bool {
+	busy := l.book.Count(ledger.Active)+l.book.Count(ledger.Queued) > 0
+	wait := busy && !l.draining && len(l.pending) < heldAtMost
+	for i := 0; wait && i < len(l.pending); i++ {
+		wait = l.pending[i].Verb == broker.Ack
+	}
+	if wait && l.holding.IsZero() {
+		l.holding = l.now
+	}
+	if wait && l.now.Sub(l.holding) < holdAcks {
+		return true
+	}
+	l.holding = time.Time{}
+	return false
 }
 
 // settler carries batches to the broker.

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"crisper/broker"
+	"crisper/supervisor/agent"
 	"crisper/supervisor/consumer"
 	"crisper/supervisor/ledger"
 )
@@ -29,7 +30,36 @@ func (l *loop) take() {
 		return
 	}
 	l.taking = true
-	l.toTaker <- n // capacity 1 and one take at a time: never blocks
+	l.toTaker <- takeRequest{n, l.startable()} // capacity 1 and one take at a time: never blocks
+}
+
+// takeRequest asks for n deliveries, the first of which may be recorded as begun.
+type takeRequest struct{ n, start int }
+
+// startable is how many of the next deliveries begin at once: idle children, when
+// nobody else waits for them. Their start is recorded in the step that takes them.
+func (l *loop) startable() int {
+	if !l.allEarly || l.book.Front() != nil || l.generation != l.newest {
+		return 0
+	}
+	n := 0
+	for _, c := range l.inOrder {
+		if c.ready && !c.retired && c.idle() && l.room(c) > 0 && l.pool.MayTake(c.id) {
+			n++
+		}
+	}
+	return n
+}
+
+// allStartEarly tells whether every task may be recorded as begun before its name is
+// known: none is acknowledged late, none waits for a rate.
+func allStartEarly(info agent.Info) bool {
+	for _, t := range info.Tasks {
+		if t.AcksLate || !(len(t.RateLimit) == 0 || string(t.RateLimit) == "null") {
+			return false
+		}
+	}
+	return true
 }
 
 // credit is how many more deliveries we may hold.
@@ -63,14 +93,21 @@ func (l *loop) taker(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case n := <-l.toTaker:
+		case r := <-l.toTaker:
 			call, cancel := context.WithTimeout(ctx, brokerTimeout)
 			began := l.deps.Now()
-			ds, err := l.broker.Take(call, n)
+			ds, err := l.takeFrom(call, r)
 			cancel()
-			l.post(taken{deliveries: ds, asked: n, took: l.deps.Now().Sub(began), err: err})
+			l.post(taken{deliveries: ds, asked: r.n, took: l.deps.Now().Sub(began), err: err})
 		}
 	}
+}
+
+func (l *loop) takeFrom(ctx context.Context, r takeRequest) ([]broker.Delivery, error) {
+	if s, ok := l.broker.(broker.Starter); ok && r.start > 0 {
+		return s.TakeStarted(ctx, r.n, r.start)
+	}
+	return l.broker.Take(ctx, r.n)
 }
 
 func (l *loop) taken(ev taken) {
@@ -101,7 +138,7 @@ func (l *loop) receive(d broker.Delivery) {
 	}
 	m := &e.Delivery.Message
 	e.Data.kind = l.kindOf(m.Task)
-	e.Early = !e.Data.kind.attr.AcksLate
+	e.Early = d.Started || !e.Data.kind.attr.AcksLate
 	l.metrics.TaskReceived(e.Data.kind.name, d.Queue)
 	l.counts.Received++
 	if l.draining {
@@ -234,7 +271,7 @@ func (l *loop) orphaned(ev broker.Orphaned) {
 
 // lookAgain is how long we believe that the queues are empty although nobody
 // says otherwise: a wake-up that got lost may delay a task, not bury it.
-const lookAgain = 20 * time.Second
+const lookAgain = time.Minute
 
 func (l *loop) doubt() {
 	if l.exhausted && l.now.Sub(l.exhaustedAt) >= lookAgain {

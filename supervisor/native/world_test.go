@@ -148,14 +148,22 @@ func (b *memoryBroker) Run(ctx context.Context) error {
 
 func (b *memoryBroker) Events() <-chan broker.Event { return b.events }
 
-func (b *memoryBroker) Take(_ context.Context, n int) ([]broker.Delivery, error) {
+func (b *memoryBroker) Take(ctx context.Context, n int) ([]broker.Delivery, error) {
+	return b.TakeStarted(ctx, n, 0)
+}
+
+// TakeStarted implements broker.Starter.
+func (b *memoryBroker) TakeStarted(_ context.Context, n, start int) ([]broker.Delivery, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n = min(n, len(b.queue))
 	out := append([]broker.Delivery(nil), b.queue[:n]...)
 	b.queue = b.queue[n:]
-	for _, d := range out {
+	for i, d := range out {
 		b.held[d.Tag] = d
+		if i < start && d.Message.ETA == "" {
+			out[i].Started, b.begun[d.Tag] = true, broker.Accept
+		}
 	}
 	b.waiting = len(b.queue) == 0
 	return out, nil

@@ -16,6 +16,8 @@ import (
 const (
 	// stateTimeout bounds how long /state waits for the loop.
 	stateTimeout = 2 * time.Second
+	// freshTimeout bounds how long a page waits for figures from the broker.
+	freshTimeout = time.Second
 	// shutdownTimeout is how long requests under way may take once we leave. The
 	// pod waits for this, so it is short.
 	shutdownTimeout = 250 * time.Millisecond
@@ -29,6 +31,9 @@ type Options struct {
 	State func(ctx context.Context) (State, error)
 	// Gatherer is what /metrics shows; nil: no such page.
 	Gatherer prometheus.Gatherer
+	// Fresh, if set, is called before /metrics and /state are answered: what is
+	// measured only when somebody looks.
+	Fresh func(ctx context.Context)
 	// StuckAfter is the limit for Health.StuckSince; 0: DefaultStuckAfter.
 	StuckAfter time.Duration
 	// Listening, if set, is told the address once requests are answered (with
@@ -78,12 +83,24 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("/livez", s.probe(func(h Health) (bool, string) { return h.Live(s.opts.Now(), s.opts.StuckAfter) }))
 	mux.HandleFunc("/readyz", s.probe(Health.Ready))
 	mux.HandleFunc("/startupz", s.probe(Health.Startup))
-	mux.HandleFunc("/state", stateHandler(s.opts.State))
+	mux.Handle("/state", s.fresh(stateHandler(s.opts.State)))
 	if s.opts.Gatherer != nil {
-		mux.Handle("/metrics", promhttp.HandlerFor(s.opts.Gatherer, promhttp.HandlerOpts{}))
+		mux.Handle("/metrics", s.fresh(promhttp.HandlerFor(s.opts.Gatherer, promhttp.HandlerOpts{})))
 	}
 	mux.HandleFunc("/{$}", index)
 	return readOnly(mux)
+}
+
+func (s *Server) fresh(next http.Handler) http.Handler {
+	if s.opts.Fresh == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), freshTimeout)
+		s.opts.Fresh(ctx)
+		cancel()
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) probe(judge func(Health) (bool, string)) http.HandlerFunc {

@@ -20,13 +20,16 @@ local result = { 0 }
 for i = 4, #ARGV, 4 do
   local tag, owner = ARGV[i], ARGV[i + 1]
   if redis.call('HGET', KEYS[4], tag) == owner then
-    local early = string.sub(owner, -1) == '!'
+    -- What was begun in the moment of taking, by a take of ours whose answer was
+    -- lost, has not begun.
+    local begun = string.sub(owner, -1)
+    local early = begun == '!' or (begun == '=' and ARGV[3] == '1')
     local score = redis.call('ZSCORE', KEYS[3], tag)
     local garbage = string.sub(tag, 1, 16) == 'crisper-garbage:'
     local there = redis.call('HEXISTS', KEYS[2], tag) == 1
     -- A score from after its death is that of a stock worker, which has
     -- restored and taken it since; one without a score was restored.
-    local his = early or garbage or (score and (ARGV[3] == '0' or tonumber(score) * 1000 <= tonumber(expiry)))
+    local his = early or garbage or begun == '=' or (score and (ARGV[3] == '0' or tonumber(score) * 1000 <= tonumber(expiry)))
     if not there or not his then
       redis.call('HDEL', KEYS[4], tag)
     elseif early then

@@ -19,7 +19,7 @@ local result, index, stale = { string.format('%.6f', now + micros / 1e6) }, {}, 
 for i = 1, #tags do
   local o, s = owner[i], score[i] and tonumber(score[i])
   local reserved = o == id or o == id .. '+'
-  if o == id .. '!' or (reserved and string.sub(tags[i], 1, 16) == 'crisper-garbage:') then
+  if o == id .. '!' or o == id .. '=' or (reserved and string.sub(tags[i], 1, 16) == 'crisper-garbage:') then
     -- not in the index, and nobody else's to restore
   elseif reserved and s and (not newest or s <= newest) then
     index[#index + 1] = string.format('%.6f', now + (micros + i - 1) / 1e6)

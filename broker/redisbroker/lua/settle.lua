@@ -18,7 +18,10 @@ local tags = {}
 for i = 1, total do tags[i] = ARGV[6 + i] end
 
 local owner = redis.call('HMGET', KEYS[3], unpack(tags))
-local late, early = id .. '+', id .. '!'
+local late, early, started = id .. '+', id .. '!', id .. '='
+for i = 1, total do
+  if owner[i] == started then owner[i] = early end -- begun is begun
+end
 
 -- Accepted ones have left the index, and they are most of all: only the others
 -- are looked up there.

@@ -3,9 +3,10 @@
 -- KEYS  1 unacked, 2 unacked index, 3 owners, 4 presence, then the lists:
 --       priority by priority, within a priority the queues in cycle order
 -- ARGV  1 worker id, 2 n, 3 number of queues, 4 1 = round robin, 5 presence in
---       ms, then for each queue the text that closes its unacked value
+--       ms, 6 how many of the first to record as begun, then for each queue the
+--       text that closes its unacked value
 -- Result: score of the first message, then for each message the number of its
---       list (from 0), its tag, its payload.
+--       list (from 0; -1 - number when recorded as begun), its tag, its payload.
 --
 -- Atomic because a message that is in no key and in nobody's memory is lost
 -- when the worker dies: that is the window of BRPOP followed by HSET.
@@ -108,19 +109,25 @@ end
 
 local t = redis.call('TIME')
 local now, micros = tonumber(t[1]), tonumber(t[2])
+-- What waits for its ETA is not begun, and neither is what is no task of Celery's.
+local started, start = {}, tonumber(ARGV[6])
+for i = 1, math.min(start, #got) do
+  started[i] = indexed[i] and find(got[i], '"eta": null', 1, true) ~= nil
+end
 local hash, index, owners, result = {}, {}, {}, { string.format('%.6f', now + micros / 1e6) }
 for i = 1, #got do
   local tag = tags[i]
-  hash[2 * i - 1], hash[2 * i] = tag, '[' .. got[i] .. ARGV[6 + from[i] % queues]
-  owners[2 * i - 1], owners[2 * i] = tag, ARGV[1]
-  result[#result + 1], result[#result + 2], result[#result + 3] = from[i], tag, got[i]
+  hash[2 * i - 1], hash[2 * i] = tag, '[' .. got[i] .. ARGV[7 + from[i] % queues]
+  owners[2 * i - 1], owners[2 * i] = tag, started[i] and ARGV[1] .. '=' or ARGV[1]
+  local number = started[i] and -1 - from[i] or from[i]
+  result[#result + 1], result[#result + 2], result[#result + 3] = number, tag, got[i]
 end
 -- Garbage is kept out of the index: stock workers walk it, and one that meets a
 -- payload that is no JSON fails on each sweep. The newest goes in first: a small
 -- sorted set is a list whose scores, having fractions, are texts, and what is
 -- inserted at its end is compared with each of them.
 for i = #got, 1, -1 do
-  if indexed[i] then
+  if indexed[i] and not started[i] then
     index[#index + 1] = string.format('%.6f', now + (micros + i - 1) / 1e6)
     index[#index + 1] = tags[i]
   end
