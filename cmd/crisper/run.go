@@ -13,6 +13,7 @@ import (
 	"crisper/cmd/crisper/internal/options"
 	"crisper/supervisor"
 	"crisper/supervisor/agent"
+	"crisper/supervisor/celery"
 	"crisper/supervisor/command/runner"
 )
 
@@ -25,6 +26,8 @@ type program struct {
 	runWorker func(context.Context, supervisor.Config, supervisor.Deps) (int, error)
 	// runCommand is what exec does.
 	runCommand func(context.Context, runner.Config, runner.Deps) (exit int, why string, err error)
+	// runCelery is the worker with --runtime=celery.
+	runCelery func(context.Context, celery.Config, celery.Deps) (int, error)
 	// loadInfo asks the app about itself, without running it.
 	loadInfo func(ctx context.Context, python string, opts agent.Options, stderr io.Writer) (agent.Info, error)
 	// openBroker is where the client of a broker is chosen.
@@ -37,7 +40,7 @@ type program struct {
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	p := &program{
 		getenv: getenv, stdout: stdout, stderr: stderr,
-		runWorker: supervisor.Run, runCommand: runner.Run, loadInfo: loadInfo, openBroker: openBroker,
+		runWorker: supervisor.Run, runCommand: runner.Run, runCelery: celery.Run, loadInfo: loadInfo, openBroker: openBroker,
 	}
 	return p.execute(ctx, args)
 }

@@ -17,11 +17,19 @@ func writeState(w io.Writer, s ops.State, color bool) {
 	paint := painter(color)
 	fmt.Fprintf(w, "%s  %s  up %s  pid %d  crisper %s  %s\n", paint("bold", s.Hostname), paint(phaseColor(s.Phase), s.Phase),
 		age(s.Now.Sub(s.StartedAt).Seconds()), s.PID, s.Version, s.Runtime)
-	fmt.Fprintf(w, "app %s  python %s  celery %s  broker %s\n", s.App, s.Python, s.Celery, brokerLine(s.Broker, paint))
+	if s.Runtime == "exec" || s.Runtime == "celery" {
+		// The command, or each worker, speaks to the broker by itself.
+		fmt.Fprintf(w, "runs %s\n", s.App)
+	} else {
+		fmt.Fprintf(w, "app %s  python %s  celery %s  broker %s\n", s.App, s.Python, s.Celery, brokerLine(s.Broker, paint))
+	}
 	if s.Cgroup.LimitBytes > 0 {
 		fmt.Fprintf(w, "memory %s of %s\n", size(s.Cgroup.CurrentBytes), size(s.Cgroup.LimitBytes))
 	}
 	writeSlots(w, s.Slots, paint)
+	if s.Runtime == "exec" {
+		return
+	}
 	writeQueues(w, s.Queues, paint)
 	d, t := s.Deliveries, s.Tasks
 	fmt.Fprintf(w, "\nin hand   reserved %d  scheduled %d  queued %d  active %d  settling %d\n", d.Reserved, d.Scheduled, d.Queued, d.Active, d.Settling)

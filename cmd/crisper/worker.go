@@ -35,6 +35,9 @@ HUP: load the app again without cutting a task. USR1: dump the state. The exit c
 			if err != nil {
 				return err
 			}
+			if settings["runtime"].Text == "celery" {
+				return p.wrap(cmd.Context(), plan, options.Wrapped(settings, plan))
+			}
 			return p.work(cmd.Context(), plan)
 		},
 	}

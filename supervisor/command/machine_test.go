@@ -49,7 +49,7 @@ type world struct {
 	sweeping bool // a Sweep is unanswered
 	left     bool
 	named    bool // what is left behind was named
-	terms    int // stop signals that the command was sent
+	terms    int  // stop signals that the command was sent
 	history  []string
 }
 

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"crisper/supervisor/command"
+	"crisper/supervisor/command/tree"
 	"crisper/supervisor/ops"
 	"crisper/supervisor/process"
 	"crisper/supervisor/reaper"
@@ -115,7 +116,7 @@ func (l *loop) end(a command.End) {
 		l.signal(a.PID, a.Signal)
 		return
 	}
-	signalDescendant(a.PID, a.Signal)
+	tree.Signal(a.PID, a.Signal)
 }
 
 func (l *loop) sweep(sig syscall.Signal) {
@@ -124,7 +125,7 @@ func (l *loop) sweep(sig syscall.Signal) {
 		if sig == syscall.SIGKILL && running && l.reaper.Signal(pid, 0) == nil {
 			_ = syscall.Kill(-pid, sig) // all at once, so that none forks away; the rest is found below
 		}
-		alive, names := sweep(sig)
+		alive, names := tree.Sweep(sig)
 		l.post(func() { l.step(command.Swept{Alive: alive, Names: names}) })
 	}()
 }

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"crisper/supervisor/command"
+	"crisper/supervisor/command/tree"
 	"crisper/supervisor/ops"
 	"crisper/supervisor/process"
 )
@@ -36,18 +37,18 @@ func (l *loop) measure() {
 	l.measuring, l.measured = true, time.Now()
 	pid := l.machine.PID()
 	go func() {
-		tree := l.weigh(pid)
+		weights := l.weigh(pid)
 		var pod process.Memory
 		if l.cgroup != nil {
 			pod, _ = l.cgroup.Usage() // not known: no limit is guarded this time
 		}
-		l.post(func() { l.onMeasured(tree, pod) })
+		l.post(func() { l.onMeasured(weights, pod) })
 	}()
 }
 
 // weigh measures the command and everything below us.
 func (l *loop) weigh(own int) []command.Process {
-	pids := descendants(os.Getpid())
+	pids := tree.Descendants(os.Getpid())
 	if !slices.Contains(pids, own) {
 		pids = append(pids, own)
 	}
@@ -56,30 +57,30 @@ func (l *loop) weigh(own int) []command.Process {
 }
 
 func heaviest(weights map[int]int64) []command.Process {
-	var tree []command.Process
+	var found []command.Process
 	for _, pid := range slices.Sorted(maps.Keys(weights)) {
-		name, living := look(pid)
+		name, living := tree.Look(pid)
 		if living {
-			tree = append(tree, command.Process{PID: pid, Name: name, Bytes: weights[pid]})
+			found = append(found, command.Process{PID: pid, Name: name, Bytes: weights[pid]})
 		}
 	}
-	return tree
+	return found
 }
 
-func (l *loop) onMeasured(tree []command.Process, pod process.Memory) {
-	l.measuring, l.tree = false, tree
+func (l *loop) onMeasured(found []command.Process, pod process.Memory) {
+	l.measuring, l.tree = false, found
 	if pod != (process.Memory{}) {
 		l.before, l.memory = l.memory, pod
 	}
 	var sum, largest int64
-	for _, p := range tree {
+	for _, p := range found {
 		sum += p.Bytes
 		largest = max(largest, p.Bytes)
 	}
 	l.metrics.ChildMemory(sum, largest)
 	l.metrics.Cgroup(l.cgroupState())
 	l.log.Debug("measured", zap.Int64("tree_bytes", sum), zap.Int64("pod_bytes", pod.Current))
-	l.step(command.Measured{Tree: tree, Current: pod.Current, Limit: pod.Limit})
+	l.step(command.Measured{Tree: found, Current: pod.Current, Limit: pod.Limit})
 }
 
 func (l *loop) cgroupState() ops.CgroupState {

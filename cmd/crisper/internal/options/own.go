@@ -19,6 +19,11 @@ func own(rows []Option) []Option {
 
 func childRows() []Option {
 	return []Option{
+		{Name: "runtime", Kind: Choice, Choices: []string{"auto", "native", "celery"}, Metavar: "RUNTIME", Group: groupChildren, Who: Crisper, Default: "auto",
+			Help: "native (Crisper runs the tasks) or celery (whole `celery worker` processes as children); auto is native.",
+			Note: "celery takes any transport and any pool class. Limits per child then count for a whole worker with all its processes."},
+		{Name: "children", Kind: Count, Metavar: "N", Group: groupChildren, Who: Crisper, Default: "1",
+			Help: "How many workers --runtime=celery runs."},
 		{Name: "python", Metavar: "PATH", Group: groupChildren, Who: Crisper,
 			Help: "The Python interpreter of the app.",
 			Note: "Without it: the active virtual environment, else the interpreter of the `celery` script on PATH, else python3."},

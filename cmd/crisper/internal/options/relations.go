@@ -35,6 +35,10 @@ func relations(s Settings) []error {
 	complain(s["queues"].Given && len(s["queues"].list()) == 0, "--queues names no queue")
 	complain(s["python"].Given && s["executable"].Given && s["python"].Text != s["executable"].Text,
 		"--python and --executable name different interpreters; --python is enough")
+	if s["runtime"].Text == "celery" {
+		return append(problems, withCelery(s)...)
+	}
+	complain(s["children"].Given, "--children needs --runtime=celery; the number of executors is --concurrency")
 	return append(problems, elsewhere(s)...)
 }
 

@@ -1,4 +1,4 @@
-package runner
+package tree
 
 import (
 	"bytes"
@@ -15,11 +15,11 @@ import (
 // namesShown is how many names of strays are worth telling.
 const namesShown = 5
 
-// sweep sends sig to every living process below us, or counts them when sig is 0.
-func sweep(sig syscall.Signal) (alive int, names string) {
+// Sweep sends sig to every living process below us, or counts them when sig is 0.
+func Sweep(sig syscall.Signal) (alive int, names string) {
 	var shown []string
-	for _, pid := range descendants(os.Getpid()) {
-		name, living := look(pid)
+	for _, pid := range Descendants(os.Getpid()) {
+		name, living := Look(pid)
 		if !living {
 			continue
 		}
@@ -28,16 +28,16 @@ func sweep(sig syscall.Signal) (alive int, names string) {
 			shown = append(shown, name+" ("+strconv.Itoa(pid)+")")
 		}
 		if sig != 0 {
-			signalDescendant(pid, sig)
+			Signal(pid, sig)
 		}
 	}
 	return alive, strings.Join(shown, ", ")
 }
 
-// descendants lists everything below pid, parents before children. A process that
+// Descendants lists everything below pid, parents before children. A process that
 // is adopted by us while we look may be missed or seen twice; who sweeps looks
 // again until nothing is left.
-func descendants(pid int) []int {
+func Descendants(pid int) []int {
 	var all []int
 	seen := map[int]bool{pid: true}
 	todo := []int{pid}
@@ -55,41 +55,55 @@ func descendants(pid int) []int {
 	return all
 }
 
-// look reads a process's name and whether it is more than a zombie.
-func look(pid int) (name string, living bool) {
-	name, state, _ := readStat(pid)
+// Look reads a process's name and whether it is more than a zombie.
+func Look(pid int) (name string, living bool) {
+	name, state, _, _ := readStat(pid)
 	return name, state != 0 && state != 'Z' && state != 'X'
 }
 
-// readStat reads name, state and parent of a process; state 0: it is gone. The
+// readStat reads name, state, parent and process group; state 0: it is gone. The
 // name is in parentheses and may itself hold some.
-func readStat(pid int) (name string, state byte, parent int) {
+func readStat(pid int) (name string, state byte, parent, group int) {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	open, shut := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
 	if err != nil || open < 0 || shut < open {
-		return "", 0, 0
+		return "", 0, 0, 0
 	}
 	fields := strings.Fields(string(text[shut+1:]))
-	if len(fields) < 2 {
-		return "", 0, 0
+	if len(fields) < 3 {
+		return "", 0, 0, 0
 	}
 	parent, _ = strconv.Atoi(fields[1])
-	return string(text[open+1 : shut]), fields[0][0], parent
+	group, _ = strconv.Atoi(fields[2])
+	return string(text[open+1 : shut]), fields[0][0], parent, group
+}
+
+// KillGroup kills what lives below us in a process group, whose leader may be gone,
+// and says how many they were.
+func KillGroup(group int) (killed int) {
+	for _, pid := range Descendants(os.Getpid()) {
+		_, state, _, in := readStat(pid)
+		if in == group && state != 0 && state != 'Z' && state != 'X' {
+			Signal(pid, syscall.SIGKILL)
+			killed++
+		}
+	}
+	return killed
 }
 
 // below says that a process descends from us now.
 func below(pid int) bool {
 	own := os.Getpid()
 	for pid > 0 && pid != own {
-		_, _, pid = readStat(pid)
+		_, _, pid, _ = readStat(pid)
 	}
 	return pid == own
 }
 
-// signalDescendant signals a process that was seen below us. A number that was
+// Signal signals a process that was seen below us. A number that was
 // given to a stranger since is not below us any more, and the pidfd keeps it from
 // being given away between the second look and the signal.
-func signalDescendant(pid int, sig syscall.Signal) {
+func Signal(pid int, sig syscall.Signal) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err == nil {
 		defer unix.Close(fd)

@@ -1,0 +1,144 @@
+package celery
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"crisper/supervisor/agent"
+	"crisper/supervisor/ops"
+	"crisper/supervisor/pool"
+	"crisper/supervisor/process"
+	"crisper/supervisor/reaper"
+)
+
+// Config is everything that this runtime was told.
+type Config struct {
+	// Python is the interpreter; empty: found by agent.FindPython.
+	Python string
+	// Global and Worker are the arguments before and after the word worker.
+	Global, Worker []string
+	// App and Hostname are for people and for node names ("celery@host").
+	App, Hostname string
+	// Pool has Slots children; its StopTimeout and CutoffGrace are set by Run.
+	Pool pool.Config
+	// Grace bounds the drain, 0: for ever; Margin is kept at its end.
+	Grace, Margin time.Duration
+	// HTTP, Socket and TerminationLog are as in supervisor.Config.
+	HTTP, Socket, TerminationLog string
+	OOMScoreAdj                  int
+}
+
+// Deps is what the outside gives to Run.
+type Deps struct {
+	Log                   *zap.Logger
+	Signals               <-chan os.Signal
+	Stdin, Stdout, Stderr *os.File
+	Version               string
+	// The exit codes of the program.
+	ExitUsage, ExitFailure, ExitChildren int
+}
+
+// forEver is the deadline of a worker that is replaced: its tasks are not cut.
+const forEver = 10 * 365 * 24 * time.Hour
+
+// Run works until it is told to leave. It returns the exit code of the process
+// and, when that is not 0, why.
+func Run(ctx context.Context, cfg Config, deps Deps) (exit int, err error) {
+	defer func() {
+		if err != nil {
+			process.TerminationMessage(cfg.TerminationLog, fmt.Sprintf("crisper: exit code %d: %v", exit, err))
+		}
+	}()
+	cfg.Pool.StopTimeout = forEver
+	cfg.Pool.CutoffGrace = max(500*time.Millisecond, cfg.Margin*2/3)
+	seats, err := pool.New(cfg.Pool, rand.Float64)
+	if err != nil {
+		return deps.ExitUsage, err
+	}
+	if cfg.Python, err = agent.FindPython(cfg.Python, os.Environ()); err != nil {
+		return deps.ExitUsage, err
+	}
+	dir, cleanup, err := unpack()
+	if err != nil {
+		return deps.ExitFailure, err
+	}
+	defer cleanup()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l := newLoop(cfg, deps, seats, dir)
+	l.reap(ctx)
+	l.serve(ctx)
+	return l.run(ctx)
+}
+
+func newLoop(cfg Config, deps Deps, seats *pool.Pool, dir string) *loop {
+	registry := ops.NewRegistry()
+	l := &loop{
+		cfg: cfg, deps: deps, log: deps.Log, pool: seats, dir: dir, registry: registry, metrics: ops.NewMetrics(registry),
+		reaper: reaper.New(deps.Log), meter: process.NewTreeMeter(), begun: time.Now(),
+		children: map[pool.ChildID]*child{}, env: injected(os.Environ(), dir),
+		// The senders are goroutines of ours, which wait; the loop is never slow.
+		events: make(chan func(), 64), over: make(chan struct{}),
+	}
+	l.metrics.Build(deps.Version)
+	if group, err := process.OpenCgroup("", ""); err == nil {
+		l.cgroup = group
+		l.memory, _ = group.Usage() // a zero Memory is one that is not known
+		l.before = l.memory
+	}
+	return l
+}
+
+// loop owns the pool. Everything below is touched by its goroutine only, but for
+// events, over, health and what never changes.
+type loop struct {
+	cfg      Config
+	deps     Deps
+	log      *zap.Logger
+	pool     *pool.Pool
+	dir      string
+	env      []string
+	registry *prometheus.Registry
+	metrics  *ops.Metrics
+	reaper   *reaper.Reaper
+	meter    *process.Meter // by one measurement at a time
+	cgroup   *process.Cgroup
+	begun    time.Time
+
+	events chan func()
+	over   chan struct{} // closed when the loop has ended
+	health atomic.Pointer[ops.Health]
+
+	children       map[pool.ChildID]*child
+	generation     pool.Generation
+	measuring      bool
+	measured       time.Time
+	memory, before process.Memory // the newest, and the one before
+	recent         []ops.TransitionState
+	accepted       int64 // by children that are gone
+	started        bool  // some child was ready once
+	draining       bool
+	ints           int
+	impossible     int // events that the pool could not believe
+	done           bool
+	exit           int
+	why            error
+}
+
+func (l *loop) reap(ctx context.Context) {
+	if err := reaper.BecomeSubreaper(); err != nil {
+		l.log.Warn("cannot become a subreaper; orphans of workers go to PID 1", zap.Error(err))
+	}
+	go func() {
+		if err := l.reaper.Run(ctx); err != nil && ctx.Err() == nil {
+			l.log.Error("the reaper ended", zap.Error(err))
+		}
+	}()
+}

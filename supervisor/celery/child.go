@@ -1,0 +1,188 @@
+package celery
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"crisper/supervisor/command/tree"
+	"crisper/supervisor/pool"
+	"crisper/supervisor/process"
+	"crisper/supervisor/reaper"
+)
+
+// silentReady is when a worker whose agent has not said a word counts as ready.
+const silentReady = 10 * time.Second
+
+// child is one celery worker.
+type child struct {
+	id      pool.ChildID
+	pid     int
+	node    string
+	begun   time.Time
+	heard   bool // of its agent
+	off     bool // the agent said that it cannot work
+	ready   bool
+	told    bool // TERM was sent
+	counted int  // tasks told to the pool
+	ended   time.Time
+	counts  counts
+	memory  int64
+	size    int // processes
+	link    *os.File
+}
+
+// start runs a worker for a slot.
+func (l *loop) start(a pool.StartChild) {
+	c := &child{id: a.Child, node: nodeName(l.cfg.Hostname, a), begun: time.Now()}
+	ours, theirs, err := socketpair()
+	if err != nil {
+		l.step(pool.ForkFailed{Child: a.Child, Reason: err.Error()})
+		return
+	}
+	defer theirs.Close()
+	cmd := l.cmd(c.node, theirs)
+	wait, err := l.reaper.Start(cmd)
+	if err != nil {
+		ours.Close()
+		l.step(pool.ForkFailed{Child: a.Child, Reason: err.Error()})
+		return
+	}
+	c.pid, c.link = cmd.Process.Pid, ours
+	l.children[c.id] = c
+	if l.cfg.OOMScoreAdj != 0 {
+		_ = process.SetOOMScoreAdj(c.pid, l.cfg.OOMScoreAdj) // it has ended, or /proc is read-only
+	}
+	go l.listen(c.id, ours)
+	go func() {
+		_ = wait() // a status other than 0 is an error to it
+		// What it left behind must be gone before its seat is another's.
+		killed := tree.KillGroup(cmd.Process.Pid)
+		l.post(func() { l.onExit(c, cmd, killed) })
+	}()
+	l.step(pool.ChildForked{Child: c.id, PID: c.pid})
+}
+
+func (l *loop) cmd(node string, link *os.File) *exec.Cmd {
+	args := append([]string{l.cfg.Python, "-m", "celery"}, l.cfg.Global...)
+	args = append(append(args, "worker"), l.cfg.Worker...)
+	return &exec.Cmd{
+		Path: l.cfg.Python, Args: append(args, "--hostname="+node), Env: l.env,
+		Stdin: l.deps.Stdin, Stdout: l.deps.Stdout, Stderr: l.deps.Stderr, ExtraFiles: []*os.File{link},
+		SysProcAttr: attributes(),
+	}
+}
+
+// nodeName is unique: while one worker replaces another both are there, and Celery
+// takes two of one name for a mistake.
+func nodeName(given string, a pool.StartChild) string {
+	name, host, found := strings.Cut(given, "@")
+	if !found {
+		name, host = "celery", given
+	}
+	if name == "" {
+		name = "celery"
+	}
+	if host == "" {
+		host = "%h"
+	}
+	return fmt.Sprintf("%s-%d.%d@%s", name, a.Slot, a.Child, host)
+}
+
+func (l *loop) onExit(c *child, cmd *exec.Cmd, killed int) {
+	c.link.Close() // ends listen, also when a grandchild holds the other end
+	delete(l.children, c.id)
+	l.accepted += int64(c.counts.Accepted)
+	st := statusOf(cmd)
+	text := st.String()
+	if l.cgroup != nil && st.Signal == syscall.SIGKILL {
+		if after, err := l.cgroup.Usage(); err == nil {
+			before := l.before
+			before.Current = max(before.Current, l.memory.Current)
+			text = process.Explain(st, before, after)
+		}
+	}
+	if killed > 0 {
+		l.log.Warn("processes of a worker that had ended were killed", zap.Int("processes", killed), zap.String("node", c.node))
+	}
+	if !c.ready && c.heard && st.Code != 0 {
+		text += "; what it said is in the log above"
+	}
+	l.step(pool.ChildExited{Child: c.id, Status: text, OK: st.OK()})
+}
+
+func statusOf(cmd *exec.Cmd) reaper.Status {
+	st := reaper.Status{PID: cmd.Process.Pid, Code: 1, Unknown: true}
+	if cmd.ProcessState == nil {
+		return st
+	}
+	ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	switch {
+	case !ok:
+		return st
+	case ws.Signaled():
+		return reaper.Status{PID: st.PID, Code: -1, Signal: ws.Signal(), CoreDumped: ws.CoreDump()}
+	}
+	return reaper.Status{PID: st.PID, Code: ws.ExitStatus()}
+}
+
+// stop is Celery's warm shutdown.
+func (l *loop) stop(id pool.ChildID) {
+	if c := l.children[id]; c != nil {
+		c.told = true
+		l.signal(c.pid, syscall.SIGTERM)
+	}
+}
+
+// kill: who was told TERM and is still here gets Celery's cold shutdown, and in the
+// end everything in its group dies with it.
+func (l *loop) kill(a pool.Kill) {
+	c := l.children[a.Child]
+	switch {
+	case c == nil:
+	case a.Signal == "SIGKILL":
+		go func() {
+			below := tree.Descendants(c.pid)
+			if l.reaper.Signal(c.pid, 0) == nil {
+				_ = syscall.Kill(-c.pid, syscall.SIGKILL)
+			}
+			for _, pid := range below { // those that left the group
+				tree.Signal(pid, syscall.SIGKILL)
+			}
+		}()
+	case c.told:
+		l.signal(c.pid, syscall.SIGQUIT)
+	default:
+		c.told = true
+		l.signal(c.pid, syscall.SIGTERM)
+	}
+}
+
+func (l *loop) signal(pid int, sig syscall.Signal) {
+	if err := l.reaper.Signal(pid, sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		l.log.Warn("cannot signal a worker", zap.Stringer("signal", sig), zap.Error(err))
+	}
+}
+
+// silent takes workers for ready whose agent says nothing.
+func (l *loop) silent() {
+	for _, c := range l.children {
+		if !c.ready && !c.told && (!c.heard || c.off) && time.Since(c.begun) > silentReady {
+			l.log.Warn("nothing is heard of a worker's agent; it is taken for ready and its tasks are not counted", zap.String("node", c.node))
+			l.becomesReady(c)
+		}
+	}
+}
+
+func (l *loop) becomesReady(c *child) {
+	if !c.ready {
+		c.ready, l.started, c.ended = true, true, time.Now()
+		l.step(pool.ChildReady{Child: c.id})
+	}
+}
