@@ -92,11 +92,13 @@ type wanted struct {
 	// stock and crisper are what the lines that differ must match.
 	stock, crisper *regexp.Regexp
 	reason         string
+	sometimes      bool // does not happen in every run
 	line           int
 	used           int
 }
 
-// readWanted reads blocks of five lines: case, field, stock, crisper, reason.
+// readWanted reads blocks of lines: case, field, stock, crisper, why, and for what
+// depends on chance "sometimes: yes".
 func readWanted(path string) ([]*wanted, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -130,7 +132,7 @@ func readWanted(path string) ([]*wanted, error) {
 }
 
 func parseWanted(fields map[string]string) (*wanted, error) {
-	w := &wanted{reason: fields["why"]}
+	w := &wanted{reason: fields["why"], sometimes: fields["sometimes"] == "yes"}
 	if w.reason == "" {
 		return nil, fmt.Errorf("a wanted difference has no reason (why:)")
 	}

@@ -112,7 +112,7 @@ func (p *program) judge(all []difference, whole bool) error {
 	}
 	stale := 0
 	for _, w := range list {
-		if whole && w.used == 0 {
+		if whole && w.used == 0 && !w.sometimes {
 			stale++
 			fmt.Fprintf(p.out, "wanted.txt, above line %d: no such difference any more: %s\n", w.line, w.reason)
 		}

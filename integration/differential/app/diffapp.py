@@ -195,6 +195,8 @@ def recorder(name):
         request = given.get("request")
         task_id = given.get("task_id") or given.get("id") or getattr(request, "id", None)
         headers = given.get("headers") or getattr(given.get("message"), "headers", None) or {}
+        if name == "task_success":  # is told neither
+            task_id = sender.request.id
         note("signal", signal=name, id=task_id or headers.get("id"), gets=sorted(given),
              sender=getattr(sender, "name", None) or (sender if isinstance(sender, str) and "@" not in sender
                                                        else type(sender).__name__),
