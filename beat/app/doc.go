@@ -39,5 +39,6 @@
 // does, as a child of the leader. It does not publish, and it has no part in
 // deciding when an entry is due but for the schedules that only Python knows (Ask).
 // What celery beat would do beside publishing is left out, by name, in Info.Needs:
-// tasks run on the spot (task_always_eager), brokers that are neither Redis nor AMQP.
+// tasks run on the spot (task_always_eager), task-sent events (task_send_sent_event),
+// brokers that are neither Redis nor AMQP.
 package app

@@ -4,7 +4,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,7 +106,7 @@ func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !done(); {
 		if time.Now().After(end) {
-			t.Fatal(fmt.Sprintf("waited too long for %s", what))
+			t.Fatalf("waited too long for %s", what)
 		}
 		time.Sleep(10 * time.Millisecond) // other processes' doings raise no event here
 	}
