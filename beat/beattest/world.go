@@ -37,6 +37,9 @@ type Harness struct {
 	// Doubles says why a tick whose answer was lost may be sent a second time, with the
 	// same task id; empty where it may not.
 	Doubles string
+	// Races says why a tick may be sent twice, with the same task id, when two that
+	// believe they lead send it in the same moment; empty where it may not.
+	Races string
 	// Missing names subtests that cannot pass, each with the reason.
 	Missing map[string]string
 	// CallTimeout is how long a call of these publishers lasts at most.
@@ -78,13 +81,17 @@ func Declaration(queue, exchange, exchangeType, routingKey string) message.Decla
 
 // Message is what Celery would send for a task without arguments.
 func Message(taskID, exchange, exchangeType, routingKey string) message.Message {
+	text := func(s string) string {
+		quoted, _ := json.Marshal(s) // a string always has a JSON form
+		return string(quoted)
+	}
 	body := []byte(`[[], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]`)
-	headers := fmt.Sprintf(`{"lang": "py", "task": "proj.tick", "id": %q, "retries": 0, "celery_beat_task": true}`, taskID)
-	properties := fmt.Sprintf(`{"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2, "priority": 0, "correlation_id": %q}`, taskID)
-	envelope := fmt.Sprintf(`{"body": %q, "content-encoding": "utf-8", "content-type": "application/json", "headers": %s, `+
-		`"properties": {"correlation_id": %q, "delivery_mode": 2, "delivery_info": {"exchange": %q, "routing_key": %q}, "priority": 0, `+
-		`"body_encoding": "base64", "delivery_tag": %q}}`,
-		base64.StdEncoding.EncodeToString(body), headers, taskID, exchange, routingKey, taskID)
+	headers := fmt.Sprintf(`{"lang": "py", "task": "proj.tick", "id": %s, "retries": 0, "celery_beat_task": true}`, text(taskID))
+	properties := fmt.Sprintf(`{"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2, "priority": 0, "correlation_id": %s}`, text(taskID))
+	envelope := fmt.Sprintf(`{"body": "%s", "content-encoding": "utf-8", "content-type": "application/json", "headers": %s, `+
+		`"properties": {"correlation_id": %[3]s, "delivery_mode": 2, "delivery_info": {"exchange": %[4]s, "routing_key": %[5]s}, "priority": 0, `+
+		`"body_encoding": "base64", "delivery_tag": %[3]s}}`,
+		base64.StdEncoding.EncodeToString(body), headers, text(taskID), text(exchange), text(routingKey))
 	return message.Message{
 		Exchange: exchange, ExchangeType: exchangeType, RoutingKey: routingKey, TaskID: taskID,
 		Envelope: []byte(envelope), Body: body, Headers: json.RawMessage(headers), Properties: json.RawMessage(properties),

@@ -68,9 +68,6 @@ func identity(d message.Declaration) string {
 // declare is kombu's Queue.declare on a virtual channel. It tells whether that
 // holds for as long as the connection (Queue.can_cache_declaration).
 func (p *Publisher) declare(ctx context.Context, pipe redis.Pipeliner, d message.Declaration) bool {
-	if d.NoDeclare {
-		return true
-	}
 	lifetime := expires(d.Arguments)
 	if d.Queue != "" && lifetime > 0 {
 		p.expires[d.Queue] = strconv.FormatInt(lifetime, 10)

@@ -137,15 +137,15 @@ func TestDeclarationsWriteTheBindingsThatKombuWrites(t *testing.T) {
 	d := beattest.Declaration("celery", "celery", "direct", "celery")
 	expiring := beattest.Declaration("brief", "work", "topic", "a.*")
 	expiring.Arguments = map[string]json.RawMessage{"x-expires": json.RawMessage("60000")}
-	skipped := beattest.Declaration("no", "no", "direct", "no")
-	skipped.NoDeclare = true
-	publish(t, w.publisher(t), via("", "direct", "celery", 1, d, expiring, skipped, beattest.Declaration("bare", "", "", "")))
+	there := beattest.Declaration("there", "there", "direct", "there")
+	there.NoDeclare = true
+	publish(t, w.publisher(t), via("", "direct", "celery", 1, d, expiring, there, beattest.Declaration("bare", "", "", "")))
 	members := func(key string) []string {
 		return strings.Split(strings.ReplaceAll(strings.Join(w.client.SMembers(t.Context(), key).Val(), " "), "\x06\x16", "|"), " ")
 	}
 	for key, want := range map[string]string{
 		"pre:_kombu.binding.celery": "celery||celery", "pre:_kombu.binding_permanent.celery": "celery||celery",
-		"pre:_kombu.binding.work": `a.*|^a\.[^\.]+$|brief`, "pre:_kombu.binding_permanent.work": "", "pre:_kombu.binding.no": "",
+		"pre:_kombu.binding.work": `a.*|^a\.[^\.]+$|brief`, "pre:_kombu.binding_permanent.work": "", "pre:_kombu.binding.there": "there||there",
 	} {
 		if got := members(key); got[0] != want || len(got) != 1 {
 			t.Errorf("%s: %q, want %q", key, got, want)

@@ -1,7 +1,9 @@
 package amqpbroker
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -11,45 +13,45 @@ import (
 // Declaration is a queue with its exchange and binding, as kombu's Queue.declare
 // makes them. The conversion to and from beat/message.Declaration is direct.
 type Declaration struct {
-	Queue           string                     `json:"queue"`
-	Exchange        string                     `json:"exchange"`
-	ExchangeType    string                     `json:"exchange_type"`
-	RoutingKey      string                     `json:"routing_key"`
-	Durable         bool                       `json:"durable"`
-	AutoDelete      bool                       `json:"auto_delete"`
-	Exclusive       bool                       `json:"exclusive"`
-	NoDeclare       bool                       `json:"no_declare"`
-	ExchangeDurable bool                       `json:"exchange_durable"`
-	Arguments       map[string]json.RawMessage `json:"arguments"`
-	BindArguments   map[string]json.RawMessage `json:"bind_arguments"`
+	Queue              string                     `json:"queue"` // empty: the exchange alone
+	Exchange           string                     `json:"exchange"`
+	ExchangeType       string                     `json:"exchange_type"`
+	RoutingKey         string                     `json:"routing_key"`
+	Durable            bool                       `json:"durable"`
+	AutoDelete         bool                       `json:"auto_delete"`
+	Exclusive          bool                       `json:"exclusive"`
+	NoDeclare          bool                       `json:"no_declare"` // of the exchange: it is there already
+	ExchangeDurable    bool                       `json:"exchange_durable"`
+	ExchangeAutoDelete bool                       `json:"exchange_auto_delete"`
+	ExchangeArguments  map[string]json.RawMessage `json:"exchange_arguments"`
+	Arguments          map[string]json.RawMessage `json:"arguments"`
+	BindArguments      map[string]json.RawMessage `json:"bind_arguments"`
 }
 
 func (d Declaration) identity() string {
 	return strings.Join([]string{d.Queue, d.Exchange, d.ExchangeType, d.RoutingKey}, "\x00")
 }
 
-// lasting: kombu declares once per connection (Queue.can_cache_declaration).
+// lasting: kombu declares once per connection (can_cache_declaration).
 func (d Declaration) lasting() bool {
+	if d.Queue == "" {
+		return !d.ExchangeAutoDelete
+	}
 	_, expires := d.Arguments["x-expires"]
 	return !d.AutoDelete && !expires
 }
 
 // declare makes one declaration. The error names what was being declared.
 func (d Declaration) declare(ch *amqp.Channel) error {
-	queue, err := arguments(d.Arguments)
-	if err != nil {
-		return fmt.Errorf("cannot read the arguments of queue %q: %w", d.Queue, err)
+	exchange, err1 := arguments(d.ExchangeArguments)
+	queue, err2 := arguments(d.Arguments)
+	binding, err3 := arguments(d.BindArguments)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return fmt.Errorf("cannot read the arguments of queue %q, exchange %q: %w", d.Queue, d.Exchange, err)
 	}
-	binding, err := arguments(d.BindArguments)
-	if err != nil {
-		return fmt.Errorf("cannot read the arguments of the binding of queue %q: %w", d.Queue, err)
-	}
-	if d.Exchange != "" && !strings.HasPrefix(d.Exchange, "amq.") {
-		kind := d.ExchangeType
-		if kind == "" {
-			kind = "direct"
-		}
-		if err := ch.ExchangeDeclare(d.Exchange, kind, d.ExchangeDurable, false, false, false, nil); err != nil {
+	if d.Exchange != "" && !d.NoDeclare && !strings.HasPrefix(d.Exchange, "amq.") {
+		kind := cmp.Or(d.ExchangeType, "direct")
+		if err := ch.ExchangeDeclare(d.Exchange, kind, d.ExchangeDurable, d.ExchangeAutoDelete, false, false, exchange); err != nil {
 			return fmt.Errorf("cannot declare exchange %q: %w", d.Exchange, err)
 		}
 	}

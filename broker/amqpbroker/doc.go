@@ -6,7 +6,8 @@
 // librabbitmq; ;-lists; failover in turn or shuffled), broker_use_ssl as py-amqp
 // reads it, login methods PLAIN, AMQPLAIN and EXTERNAL. Exchanges, queues and
 // bindings are declared as kombu's Queue.declare does, once per connection, and
-// before each message for queues that are auto_delete or expire. A batch is written
+// before each message for queues that are auto_delete or expire. What was declared
+// and has been deleted since is declared once more. A batch is written
 // at once, with the mandatory flag, and waited for once: each message is confirmed
 // by the broker, returned because no queue takes it, refused, or in doubt.
 //
@@ -60,7 +61,5 @@
 //
 // # What it deliberately does not do
 //
-// Declare exchanges with arguments of their own: a Declaration does not carry them, so
-// such an exchange must exist already with the app's workers, or it is refused by the
-// broker as inequivalent. GSSAPI. broker_use_ssl's "context". Transactions.
+// GSSAPI; broker_use_ssl's "context"; transactions.
 package amqpbroker

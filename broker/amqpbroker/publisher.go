@@ -236,7 +236,7 @@ func (p *Publisher) prepare(part []Message, wanted []int, results []Result) ([]i
 func (p *Publisher) ready(m Message, tried map[string]error) error {
 	for _, d := range m.Declare {
 		id := d.identity()
-		if d.NoDeclare || p.declared[id] {
+		if p.declared[id] {
 			continue
 		}
 		err, known := tried[id]
@@ -248,7 +248,7 @@ func (p *Publisher) ready(m Message, tried map[string]error) error {
 			return err
 		}
 		p.declared[id] = d.lasting()
-		p.exists[d.Exchange] = true
+		p.exists[d.Exchange] = p.exists[d.Exchange] || !d.NoDeclare || d.Queue != "" // bound to: it is there
 	}
 	if m.Exchange == "" || strings.HasPrefix(m.Exchange, "amq.") || p.exists[m.Exchange] {
 		return nil

@@ -3,12 +3,15 @@ package amqpbroker
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"crisper/broker"
 )
 
 // session is one made connection.
@@ -31,6 +34,7 @@ func (s settings) open(ctx context.Context, i int) (*session, error) {
 	n := s.nodes[i]
 	ctx, cancel := context.WithTimeout(ctx, n.connectTimeout)
 	defer cancel()
+	begun := time.Now()
 	raw, err := dial(ctx, n, s.tls[i])
 	if err != nil {
 		return nil, err
@@ -45,11 +49,24 @@ func (s settings) open(ctx context.Context, i int) (*session, error) {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("no answer to the login: %w", ctx.Err())
 		}
-		return nil, err
+		return nil, silentClose(err, time.Since(begun))
 	}
 	made := &session{server: n.server(), conn: conn, raw: raw}
 	go made.watch(conn.NotifyBlocked(make(chan amqp.Blocking, 4))) // alarms are rare; the reader never waits for long
 	return made, nil
+}
+
+// silence is less than the three seconds that RabbitMQ waits before it closes, without
+// a word, the connection of a client with a wrong password.
+const silence = 2 * time.Second
+
+// silentClose tells that apart from a broker that ends during the login: amqp091
+// gives both the same error.
+func silentClose(err error, after time.Duration) error {
+	if (errors.Is(err, amqp.ErrCredentials) && after < silence) || errors.Is(err, amqp.ErrVhost) {
+		return fmt.Errorf("%w: the connection was closed during the login", broker.ErrUnavailable)
+	}
+	return err
 }
 
 // dial makes a connection whose death the system notices within about ten seconds

@@ -2,14 +2,16 @@ package amqpbroker
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/google/go-cmp/cmp"
+	"crisper/broker"
 )
 
 func config(urls ...string) Config {
@@ -150,5 +152,23 @@ func TestPausesGrowAsCelerysSettingsSay(t *testing.T) {
 	}
 	if r.GiveUp(100, false) || !r.GiveUp(101, false) || r.GiveUp(1000, true) {
 		t.Error("gives up at the wrong time")
+	}
+}
+
+func TestABrokerThatEndsDuringTheLoginHasNotRefusedUs(t *testing.T) {
+	for _, c := range []struct {
+		err   error
+		after time.Duration
+		want  error
+	}{
+		{amqp.ErrCredentials, 10 * time.Millisecond, broker.ErrUnavailable},
+		{amqp.ErrCredentials, 3 * time.Second, broker.ErrRefused},
+		{amqp.ErrVhost, 0, broker.ErrUnavailable},
+		{&amqp.Error{Code: 530, Reason: "NOT_ALLOWED - vhost x not found", Server: true}, 0, broker.ErrRefused},
+		{amqp.ErrSASL, 0, broker.ErrRefused},
+	} {
+		if got := classify(silentClose(c.err, c.after)); !errors.Is(got, c.want) {
+			t.Errorf("%v after %v: %v", c.err, c.after, got)
+		}
 	}
 }
