@@ -33,7 +33,7 @@ func run(args []string, stdout, stderr io.Writer) (int, error) {
 		args = args[1:]
 	}
 	if len(args) == 0 {
-		return 2, errors.New("which command? beside -- COMMAND ARGS...")
+		return 2, errors.New("no command is given: beside -- COMMAND ARGS")
 	}
 	if _, err := exec.LookPath(args[0]); err != nil {
 		return 1, fmt.Errorf("cannot run %s: %w", args[0], err)
