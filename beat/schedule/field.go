@@ -194,9 +194,7 @@ const large = 1 << 20
 // integer reads what Python's int() reads: spaces around, a sign, digits of any
 // script, single underscores between them.
 func integer(text string) (int, bool) {
-	text = strings.TrimFunc(text, func(r rune) bool {
-		return unicode.IsSpace(r) || '\x1c' <= r && r <= '\x1f'
-	})
+	text = strings.TrimSpace(text)
 	digits, negative := strings.CutPrefix(text, "-")
 	if !negative {
 		digits = strings.TrimPrefix(text, "+")

@@ -17,11 +17,17 @@ func spellAt(t time.Time, zone *time.Location) spell {
 	t = t.In(zone)
 	start, end := t.ZoneBounds()
 	_, offset := t.Zone()
-	return spell{
+	s := spell{
 		start: start.Unix(), first: start.IsZero(),
 		end: end.Unix(), last: end.IsZero(),
 		offset: int64(offset),
 	}
+	if !s.last && s.end <= t.Unix() {
+		// Go 1.26 lets a year of 366 days end on its last day, when it goes by a rule.
+		const day = 24 * 60 * 60
+		s.end = (divideDown(t.Unix(), day) + 1) * day
+	}
+	return s
 }
 
 // holds says whether the spell is not over when its clock shows wall.
