@@ -19,7 +19,7 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 export PYTHON VERSION GO
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit test-race test-py test-integration integration fuzz bench bench-smoke chaos \
+.PHONY: help build demo test unit test-race test-py test-integration integration fuzz bench bench-smoke chaos conformance controlplane \
 	lint generate verify simulate clean venvs cross fmt vet tools
 
 help: ## List the targets
@@ -47,11 +47,18 @@ test-race: tools ## The unit tests under the race detector
 test-py: venvs ## Tests of the Python agent: standard library only, newest and oldest Celery
 	@integration/tools/pytests.sh $(PYTHON) $(CELERY) $(OLD)
 
-test-integration: build venvs ## Real Celery, real redis-server; RUN=regexp chooses, V=1 tells more
-	@$(REAL) $(GO) test -tags integration -count=1 -timeout 30m $(if $(V),-v) $(if $(RUN),-run '$(RUN)') \
-		./integration/... ./supervisor/agent/... ./broker/... ./cmd/...
+test-integration: build venvs controlplane ## Real Celery, Redis, RabbitMQ and API server; RUN=regexp chooses, V=1 tells more
+	@$(REAL) $(GO) run ./integration/controlplane/beside -- \
+		$(GO) test -tags integration -count=1 -timeout 30m $(if $(V),-v) $(if $(RUN),-run '$(RUN)') \
+		./integration/... ./supervisor/agent/... ./broker/... ./beat/... ./cmd/...
 
 integration: test-integration
+
+controlplane: tools
+	@integration/tools/cluster.sh
+
+conformance: build ## Celery's own integration tests against stock and Crisper; ARGS="--repeat 3" and more
+	@integration/tools/conformance.sh $(ARGS)
 
 fuzz: tools ## Every fuzz target for FUZZTIME each
 	@integration/tools/fuzz.sh $(FUZZTIME)

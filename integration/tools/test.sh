@@ -41,11 +41,12 @@ missing() {
     command -v "${GO:-go}" >/dev/null || { echo "Go is missing; install the version that go.mod names"; bad=1; }
     command -v "${PYTHON:-python3}" >/dev/null || { echo "Python is missing; install Python 3.9 or later"; bad=1; }
     command -v redis-server >/dev/null || { echo "redis-server is missing; install it (Debian: apt-get install redis-server), or run: bash .ci/run"; bad=1; }
+    command -v rabbitmq-server >/dev/null || { echo "rabbitmq-server is missing; install it (Debian: apt-get install rabbitmq-server), or run: bash .ci/run"; bad=1; }
     command -v cc >/dev/null || { echo "a C compiler is missing, which the race detector needs (Debian: apt-get install gcc libc6-dev)"; bad=1; }
     return $bad
 }
 
-step "the tools: Go, Python, redis-server, a C compiler" missing || finish
+step "the tools: Go, Python, redis-server, rabbitmq-server, a C compiler" missing || finish
 step "build bin/crisper" target build || finish
 step "virtual environments with Celery 5.7, Celery 5.3, Dramatiq and Huey" target venvs || finish
 step "formatting (gofmt)" target fmt
@@ -54,7 +55,8 @@ step "unit tests under the race detector" target test-race
 step "tests of the Python agent" target test-py
 step "generated files are up to date" target verify
 step "builds for linux/arm64 and darwin/arm64" target cross
-step "integration tests: real Celery, real redis-server" target test-integration
+step "control plane for tests: etcd and kube-apiserver, built once" target controlplane
+step "integration tests: real Celery, Redis, RabbitMQ and Kubernetes API server" target test-integration
 step "fault injection, 3 trials of each" target chaos TRIALS=3
 step "benchmark, a short run" target bench-smoke
 finish
