@@ -21,6 +21,7 @@ var pure = map[string]bool{
 	"broker": true, "broker/celerymsg": true,
 	"supervisor/pool": true, "supervisor/consumer": true, "supervisor/ledger": true,
 	"supervisor/command": true,
+	"beat": true, "beat/schedule": true, "beat/planner": true, "beat/message": true, "beat/lease/election": true,
 }
 
 // impure are the packages that a pure one has no use for.
@@ -32,6 +33,7 @@ var impure = map[string]string{
 // allowed are the exceptions, each with its reason.
 var allowed = map[[2]string]string{
 	{"broker", "context"}: "it declares the interface whose implementations wait",
+	{"beat", "context"}:   "it declares the interface whose implementations wait",
 }
 
 // clocks are the functions of package time that read or await the present.
