@@ -21,7 +21,7 @@ var pure = map[string]bool{
 	"broker": true, "broker/celerymsg": true,
 	"supervisor/pool": true, "supervisor/consumer": true, "supervisor/ledger": true,
 	"supervisor/command": true,
-	"beat": true, "beat/schedule": true, "beat/planner": true, "beat/message": true, "beat/lease/election": true,
+	"beat":               true, "beat/schedule": true, "beat/planner": true, "beat/message": true, "beat/lease/election": true,
 }
 
 // impure are the packages that a pure one has no use for.

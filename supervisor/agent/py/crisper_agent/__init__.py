@@ -4,6 +4,7 @@ Standard library and the app's own Celery only; Python 3.9 and later.
 
     zygote.py      the process that has imported the app and only forks
     preload.py     load the app and bring up Celery's own Worker object
+    warm.py        run the way of a task before the fork, for children that are quick at once
     describe.py    what the loaded app says about itself (agent.Info)
     after_fork.py  what a fresh child must undo or redo
     executor.py    take a task, run it, report; one at a time
@@ -11,6 +12,7 @@ Standard library and the app's own Celery only; Python 3.9 and later.
     hooks.py       what the executor asks of Celery
     steward.py     the failure paths of lost tasks, and parent-side signals
     stand_in.py    what the steward has instead of a consumer and an event dispatcher
+    beat_*.py      the timekeeper: what `celery beat` knows, told to crisper beat (beat_main.py)
     wire.py        frames; supervisor/wire/doc.go is their definition
     guard.py       things that may fail without harming a task
 """
