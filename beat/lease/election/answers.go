@@ -23,6 +23,7 @@ func (m *Machine) onAnswered(rec Record) {
 	case Following:
 		if !m.free() {
 			m.fails = 0
+			m.writes.moot(m)
 			m.due = earlier(m.started.Add(m.pause(1)), m.heldUntil)
 		}
 	case Ending, Finished:

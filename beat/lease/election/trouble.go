@@ -52,3 +52,11 @@ func (t *trouble) over(m *Machine) {
 		t.interval = 0
 	}
 }
+
+// moot ends the trouble with writes when there is nothing to write any more, since
+// another leads. A refusal stays: it says that we could not take over from him.
+func (t *trouble) moot(m *Machine) {
+	if t.refused.IsZero() {
+		t.over(m)
+	}
+}

@@ -145,6 +145,9 @@ func (b *Backend) locked(ctx context.Context, do func() error) error {
 	if b.closed {
 		return fs.ErrClosed
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	f, err := os.OpenFile(b.path+".lock", os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return err

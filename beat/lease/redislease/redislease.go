@@ -53,7 +53,7 @@ func New(client redis.UniversalClient, name string) *Backend {
 // Open makes a client of its own. It makes no retries: those are the election's, which
 // measures from the start of an attempt.
 func Open(opts redis.Options, name string) *Backend {
-	opts.MaxRetries = -1
+	opts.MaxRetries, opts.DialerRetries = -1, 1
 	opts.ContextTimeoutEnabled = true
 	b := New(redis.NewClient(&opts), name)
 	b.own = true
