@@ -12,7 +12,8 @@
 // outside. The rule is that Crisper passes every test that stock passes; over several
 // rounds (-repeat): all of them where stock passes all, at least one where stock
 // passes some. not_applicable.txt lists the tests that need the worker in their own
-// process, each with its reason: they are run on neither side.
+// process, each with its reason: they are run on neither side. unsteady.txt lists those
+// that stock fails now and then as well: Crisper has to pass them in one round of three.
 //
 // Failure: a test that does not end is cut off after -timeout. A worker that ended, or
 // whose test failed, is replaced by a new one on an empty Redis before the next test,

@@ -31,7 +31,7 @@ func TestCrisperMustPassWhatStockPasses(t *testing.T) {
 		{"", "passed", unmeasure},
 	} {
 		one := &test{Stock: trials(row.stock), Crisper: trials(row.crisper)}
-		if got := judge(one); got != row.want {
+		if got := judge(one, false); got != row.want {
 			t.Errorf("stock %q, crisper %q: %s, want %s", row.stock, row.crisper, got, row.want)
 		}
 	}
@@ -84,5 +84,22 @@ func TestTheQuickChoiceTakesTheCheapestWithinItsBudget(t *testing.T) {
 	got := strings.Join(cheapest(costs, 6.2), " ")
 	if got != "cheap free middling" {
 		t.Errorf("the choice is %q", got)
+	}
+}
+
+func TestAnUnsteadyTestCountsWhenItIsNeverPassed(t *testing.T) {
+	for _, row := range []struct{ stock, crisper, want string }{
+		{"passed", "failed", unsteady},
+		{"passed", "passed", same},
+		{"passed passed passed", "failed passed failed", unsteady},
+		{"passed passed passed", "failed failed failed", broken},
+	} {
+		one := &test{Stock: trials(row.stock), Crisper: trials(row.crisper)}
+		if got := judge(one, true); got != row.want {
+			t.Errorf("stock %q, crisper %q: %s, want %s", row.stock, row.crisper, got, row.want)
+		}
+	}
+	if !listed([]reason{{ID: "f::t"}}, "f::t[1-2]") || listed([]reason{{ID: "f::t"}}, "f::test") {
+		t.Error("a test in a list does not stand for its parameters, or for others too")
 	}
 }

@@ -46,7 +46,7 @@ func parse(args []string, out io.Writer) (settings, error) {
 	set.StringVar(&s.binary, "crisper", "", "the binary; default: CRISPER_BIN, then bin/crisper")
 	set.StringVar(&s.side, "side", "", "stock or crisper: run this side only, judge nothing")
 	set.IntVar(&s.repeat, "repeat", 1, "rounds")
-	set.DurationVar(&s.timeout, "timeout", time.Minute, "of each test")
+	set.DurationVar(&s.timeout, "timeout", 5*time.Minute, "of each test")
 	set.BoolVar(&s.quick, "quick", false, "only the cheap tests, some minutes")
 	set.StringVar(&s.json, "json", "", "write everything to this file")
 	set.StringVar(&s.from, "from", "", "run nothing: show, -record or -write what an earlier run wrote with -json")
@@ -135,6 +135,9 @@ func (s settings) carryOut(ctx context.Context, home string, out io.Writer) (rep
 	if r.Reasons, err = readReasons(each.skip); err != nil {
 		return r, err
 	}
+	if r.Unsteady, err = readReasons(filepath.Join(home, "unsteady.txt")); err != nil {
+		return r, err
+	}
 	start := time.Now()
 	for number := 1; number <= s.repeat && ctx.Err() == nil; number++ {
 		if err := each.round(ctx, number, s.sides(), &r); err != nil {
@@ -161,9 +164,7 @@ func (s settings) choose(bed *harness.Bed, home string, say func(string, ...any)
 	path := bed.Path("chosen.txt")
 	switch {
 	case s.quick:
-		n, err := writeQuick(path, filepath.Join(home, "seconds.json"))
-		say("%d tests by what they cost", n)
-		return path, err
+		return path, writeQuick(path, home, say)
 	case len(s.tests) > 0:
 		if err := os.WriteFile(path, []byte(strings.Join(s.tests, "\n")+"\n"), 0o644); err != nil {
 			return "", fmt.Errorf("cannot write the choice of tests: %w", err)

@@ -3,14 +3,16 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
 
 // quickBudget is how many seconds of both sides together -quick may take by what was
 // measured. The sides run at the same time, so that it lasts about half as long.
-const quickBudget = 240
+const quickBudget = 300
 
 // costs are the seconds that each test that passes on both sides took on both.
 func (r report) costs() map[string]float64 {
@@ -56,20 +58,26 @@ func cheapest(costs map[string]float64, budget float64) []string {
 }
 
 // writeQuick writes the choice into a file for external_worker.py.
-func writeQuick(path, seconds string) (int, error) {
-	text, err := os.ReadFile(seconds)
+func writeQuick(path, home string, say func(string, ...any)) error {
+	text, err := os.ReadFile(filepath.Join(home, "seconds.json"))
 	if err != nil {
-		return 0, fmt.Errorf("cannot read what the tests cost: %w", err)
+		return fmt.Errorf("cannot read what the tests cost: %w", err)
 	}
 	costs := map[string]float64{}
 	if err := json.Unmarshal(text, &costs); err != nil {
-		return 0, fmt.Errorf("cannot read what the tests cost: %w", err)
+		return fmt.Errorf("cannot read what the tests cost: %w", err)
 	}
+	shaky, err := readReasons(filepath.Join(home, "unsteady.txt"))
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(costs, func(id string, _ float64) bool { return listed(shaky, id) })
 	chosen := cheapest(costs, quickBudget)
+	say("%d tests by what they cost", len(chosen))
 	if err := os.WriteFile(path, []byte(strings.Join(chosen, "\n")+"\n"), 0o644); err != nil {
-		return 0, fmt.Errorf("cannot write the choice of tests: %w", err)
+		return fmt.Errorf("cannot write the choice of tests: %w", err)
 	}
-	return len(chosen), nil
+	return nil
 }
 
 // record writes what the tests of this run cost, for later quick ones.

@@ -10,23 +10,24 @@ import (
 
 // report is one run of the program.
 type report struct {
-	Date    string   `json:"date"`
-	Commit  string   `json:"commit"`
-	Celery  string   `json:"celery"`
-	Rounds  int      `json:"rounds"`
-	Minutes float64  `json:"minutes"`
-	Side    string   `json:"side,omitempty"` // when it was one only
-	Tests   []*test  `json:"tests"`
-	LeftOut []string `json:"left_out"`
-	Reasons []reason `json:"reasons"`
-	Endings []ending `json:"endings"`
-	Quick   bool     `json:"quick,omitempty"`
+	Date     string   `json:"date"`
+	Commit   string   `json:"commit"`
+	Celery   string   `json:"celery"`
+	Rounds   int      `json:"rounds"`
+	Minutes  float64  `json:"minutes"`
+	Side     string   `json:"side,omitempty"` // when it was one only
+	Tests    []*test  `json:"tests"`
+	LeftOut  []string `json:"left_out"`
+	Reasons  []reason `json:"reasons"`
+	Unsteady []reason `json:"unsteady"`
+	Endings  []ending `json:"endings"`
+	Quick    bool     `json:"quick,omitempty"`
 }
 
 // finish judges every test.
 func (r *report) finish() {
 	for _, t := range r.Tests {
-		t.Verdict = judge(t)
+		t.Verdict = judge(t, listed(r.Unsteady, t.ID))
 	}
 }
 
@@ -126,14 +127,18 @@ func (r report) page() string {
 	out.WriteString("\n### Where the two differ, or stock does not pass\n\n")
 	out.WriteString(markdown(r.table(func(t *test) bool { return t.Verdict != same && t.Verdict != skipped })))
 	out.WriteString("\n### Workers that ended by themselves\n\n" + r.endings())
-	out.WriteString("\n### Tests that do not apply\n\n")
-	rows := [][]string{{"test", "why"}}
-	for _, each := range r.Reasons {
-		rows = append(rows, []string{strings.TrimPrefix(each.ID, "t/integration/"), each.Why})
-	}
-	out.WriteString(markdown(rows))
+	out.WriteString("\n### Tests that do not apply\n\n" + reasons(r.Reasons))
+	out.WriteString("\n### Tests that are unsteady by themselves\n\n" + reasons(r.Unsteady))
 	out.WriteString("\n### All tests\n\n" + markdown(r.table(func(*test) bool { return true })))
 	return out.String()
+}
+
+func reasons(all []reason) string {
+	rows := [][]string{{"test", "why"}}
+	for _, each := range all {
+		rows = append(rows, []string{strings.TrimPrefix(each.ID, "t/integration/"), each.Why})
+	}
+	return markdown(rows)
 }
 
 func (r report) endings() string {

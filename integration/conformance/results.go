@@ -110,7 +110,7 @@ func (r *report) leftOut(id string) {
 	}
 }
 
-// reason is one line of not_applicable.txt.
+// reason is one line of not_applicable.txt or unsteady.txt.
 type reason struct {
 	ID  string `json:"id"`
 	Why string `json:"why"`
@@ -119,7 +119,7 @@ type reason struct {
 func readReasons(path string) ([]reason, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the list of tests that do not apply: %w", err)
+		return nil, fmt.Errorf("cannot read a list of tests: %w", err)
 	}
 	var all []reason
 	for line := range strings.Lines(string(text)) {
@@ -134,4 +134,10 @@ func readReasons(path string) ([]reason, error) {
 		all = append(all, reason{ID: id, Why: why})
 	}
 	return all, nil
+}
+
+// listed: a test stands for all its parameters.
+func listed(all []reason, id string) bool {
+	name, _, _ := strings.Cut(id, "[")
+	return slices.ContainsFunc(all, func(r reason) bool { return r.ID == id || r.ID == name })
 }

@@ -165,13 +165,15 @@ def pytest_runtest_logstart(nodeid):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
+    # Some tests make a worker in their own process, which then forbids all others to wait for results.
+    _set_task_join_will_block(False)
     if worker is not None and worker.process is None:
         worker.start()  # after the test that failed before this one
 
 
 def pytest_runtest_logreport(report):
     if report.failed:
-        current.update(outcome="failed", words=report.longreprtext)
+        current.update(outcome="failed", words=current["words"] + "\n" + report.longreprtext)  # of a subtest, then of the whole
     elif current["outcome"] != "failed":
         if report.skipped:
             current["outcome"] = "xfailed" if hasattr(report, "wasxfail") else "skipped"
