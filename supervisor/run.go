@@ -146,7 +146,7 @@ func (s *shell) loading(ev agent.ZygoteEvent) (info *agent.Info, exit int, err e
 func (s *shell) run(ctx context.Context, launch native.Launcher, first native.Zygote, info agent.Info) (int, error) {
 	if len(info.Needs) > 0 {
 		first.Quit()
-		return ExitUsage, fmt.Errorf("cannot run this app natively: %s (run it with `celery worker`; the celery runtime is still to come)",
+		return ExitUsage, fmt.Errorf("cannot run this app natively: %s (run it with --runtime=celery)",
 			strings.Join(info.Needs, "; "))
 	}
 	cfg, err := resolve(s.cfg, info)

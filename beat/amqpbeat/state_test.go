@@ -91,3 +91,21 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// The figures of doc.go: names with little in common, moments to the microsecond.
+func TestAConfigMapHoldsThirtyThousandEntries(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // chance for tests
+	s := emptyState()
+	for _, n := range []int{10000, 30000, 35000} {
+		for i := len(s.records); i < n; i++ {
+			name := fmt.Sprintf("%016x send the reminder of %06d", r.Uint64(), i)
+			s.set(name, kept{1790000000000000 + r.Int64N(3600e6), r.Int64N(1e6)})
+		}
+		s.snapshot = nil
+		size := len(s.encode())
+		t.Logf("%d entries: %d bytes", n, size)
+		if n == 30000 && size > configMapBytes {
+			t.Errorf("%d entries are %d bytes", n, size)
+		}
+	}
+}

@@ -8,7 +8,7 @@ import (
 )
 
 func TestARecordInMemoryKeepsALease(t *testing.T) {
-	leasetest.Exercise(t, func(t *testing.T) leasetest.Bed {
+	leasetest.ExerciseInBubbles(t, func(t *testing.T) leasetest.Bed {
 		var m leasetest.Memory
 		return leasetest.Bed{
 			Open:   func(testing.TB) lease.Backend { return m.Open() },

@@ -14,6 +14,7 @@ import (
 
 	"crisper/supervisor"
 	"crisper/supervisor/agent"
+	"crisper/supervisor/celery"
 	"crisper/supervisor/command/runner"
 )
 
@@ -29,6 +30,7 @@ type trial struct {
 	started  []supervisor.Config // what the supervisor was asked to run
 	executed []runner.Config     // what exec was asked to run
 	why      string
+	wrapped  []celery.Config // what --runtime=celery was asked to run
 	deps     supervisor.Deps
 	exitWith int
 	failWith error
@@ -46,6 +48,10 @@ func newTrial(env map[string]string) *trial {
 		runCommand: func(_ context.Context, cfg runner.Config, _ runner.Deps) (int, string, error) {
 			t.executed = append(t.executed, cfg)
 			return t.exitWith, t.why, t.failWith
+		},
+		runCelery: func(_ context.Context, cfg celery.Config, _ celery.Deps) (int, error) {
+			t.wrapped = append(t.wrapped, cfg)
+			return t.exitWith, t.failWith
 		},
 		loadInfo: func(context.Context, string, agent.Options, io.Writer) (agent.Info, error) {
 			panic("no app is to be loaded")

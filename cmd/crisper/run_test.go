@@ -41,7 +41,7 @@ func TestMistakesAreOneSentenceAndExitCode2(t *testing.T) {
 		{"worker -A proj --queues", "the option --queues needs a value"},
 		{"worker", "no app is named: give -A/--app, or set CELERY_APP"},
 		{"worker -A proj -c many", "-c/--concurrency must be a whole number, 0 or more, or auto, not \"many\""},
-		{"worker -A proj -P gevent", "`celery worker -P gevent`"},
+		{"worker -A proj -P gevent", "use --runtime=celery"},
 		{"worker -A proj -B", "-B/--beat is refused: run `celery beat`"},
 		{"worker -A proj -D", "-D/--detach is refused"},
 		{"worker -A proj stray", "unexpected argument \"stray\""},

@@ -68,9 +68,9 @@ func (l *loop) mayQueue(c *child, kind *taskKind) bool {
 		return false
 	}
 	switch has := c.waiting + c.promised; {
-	case has <= l.cfg.Depth/2 && c.expected <= shortTask.Seconds()/2:
+	case has <= l.cfg.Depth/2 && c.expected <= lookahead.Seconds()/2:
 		c.filling = true
-	case has >= l.cfg.Depth || c.expected+kind.mean > shortTask.Seconds():
+	case has >= l.cfg.Depth || c.expected+kind.mean > lookahead.Seconds():
 		c.filling = false
 	}
 	return c.filling && l.room(c) > 0 &&

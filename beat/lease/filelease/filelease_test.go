@@ -11,7 +11,7 @@ import (
 )
 
 func TestAFileKeepsALease(t *testing.T) {
-	leasetest.Exercise(t, func(t *testing.T) leasetest.Bed {
+	leasetest.ExerciseInBubbles(t, func(t *testing.T) leasetest.Bed {
 		path := filepath.Join(t.TempDir(), "lease")
 		return leasetest.Bed{
 			Open: func(t testing.TB) lease.Backend { return open(t, path) },

@@ -162,6 +162,7 @@ def tidy(value):
     if isinstance(value, str):
         ids = known_ids()
         value = UUID.sub(lambda found: ids.get(found[0], "*id*"), value)
+        value = re.sub(r"^(chord.*) part \d$", r"\1 part *", value)  # the last one to end is the body's parent
         value = re.sub(r"Job: \d+", "Job: N", re.sub(r"0x[0-9a-f]+", "0x*", value))
         return re.sub(r"\d\d\d\d-\d\d-\d\dT[\d:.+]+Z?", "*time*", value)
     return value
@@ -220,7 +221,7 @@ def read_log(path, found):
             ids, match = UUID.findall(line), LINE.match(line)
             if ids and match and ids[0] in known_ids():
                 level, kind, text = match.groups()
-                text = re.sub(r"\d+\.\d+s", "N s", re.sub(r"( [a-z_]+=\S+)+$", "", text))
+                text = re.sub(r"\d+\.\d+(e-\d+)?s", "N s", re.sub(r"( [a-z_]+=\S+)+$", "", text))
                 record_of(found, ids[0])["log"].setdefault(kind, []).append(tidy(f"{level} {text}"))
 
 

@@ -68,7 +68,7 @@ func poolRows() []Option {
 			Note: "0 means the app's setting, as in Celery; without one it is the number of CPUs. auto works with every Celery version here."},
 		{Name: "pool", Short: "P", Kind: Choice, Choices: []string{"prefork", "processes", "solo", "eventlet", "gevent", "threads", "custom"}, Metavar: "POOL", Group: groupPool, Who: Both, Key: "pool",
 			Help: "prefork (processes) or solo.",
-			Note: "solo is one child process; time limits work in it. eventlet, gevent, threads and custom are refused: run `celery worker` for them."},
+			Note: "solo is one child process; time limits work in it. eventlet, gevent, threads and custom need --runtime=celery."},
 		{Name: "task-events", Aliases: []string{"events"}, Short: "E", Kind: Flag, Group: groupPool, Who: Later,
 			Help: "Send task events for monitors.",
 			Note: "this version sends no events: Flower and other monitors will not see this worker's tasks (its own figures are at /metrics and /state)"},

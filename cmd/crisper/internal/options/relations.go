@@ -48,7 +48,7 @@ func elsewhere(s Settings) []error {
 	switch name := s["pool"].Text; name {
 	case "eventlet", "gevent", "threads", "custom":
 		problems = append(problems, fmt.Errorf(
-			"-P %s is refused: children here are processes that run one task each; use `celery worker -P %s` for this app, or -P prefork", name, name))
+			"-P %s is refused: children here are processes that run one task each; use --runtime=celery for this app, or -P prefork", name))
 	}
 	if s["pool-start-method"].Text == "spawn" {
 		problems = append(problems, fmt.Errorf(

@@ -19,6 +19,7 @@ func withCelery(s Settings) []error {
 	}
 	complain("purge", "every worker that is started in the place of another would purge again; use `celery purge`")
 	complain("statedb", "workers that are replaced while they run would write the same file")
+	complain("memory-kill-per-child", "a whole worker is not killed in the middle of its tasks; --max-memory-per-child replaces it")
 	for _, name := range []string{"poison-limit", "on-cutoff", "depth", "stuck-after", "preload-threads"} {
 		complain(name, "Celery decides about deliveries and executors there")
 	}
