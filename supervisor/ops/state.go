@@ -27,6 +27,8 @@ type State struct {
 	Log    []TransitionState `json:"transitions"`
 	// Orphans is how many processes of others' making were reaped (exec).
 	Orphans int64 `json:"orphans_reaped,omitempty"`
+	// Beat is the state of `crisper beat`, as its own /state shows it (beat/ops).
+	Beat any `json:"beat,omitempty"`
 }
 
 // BrokerState is the connection; Server has no password.
