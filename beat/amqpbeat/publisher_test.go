@@ -238,11 +238,11 @@ func TestRecordsThatDoNotFitAreRefusedWithTheNumbers(t *testing.T) {
 	w := kubeWorld(t)
 	r := w.replica(t, 0)
 	fresh := map[string]beat.Record{}
-	for i := range 100000 {
+	for i := range 60000 {
 		fresh[fmt.Sprintf("%s %d", TaskID("s", fmt.Sprint(i), beattest.Start), i)] = beat.Record{Last: beattest.At(i)}
 	}
 	_, err := r.Register(t.Context(), 1, fresh)
-	if !errors.Is(err, broker.ErrRefused) || !strings.Contains(err.Error(), "100000 entries") || !strings.Contains(err.Error(), "1048576") {
+	if !errors.Is(err, broker.ErrRefused) || !strings.Contains(err.Error(), "60000 entries") || !strings.Contains(err.Error(), "1048576") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := r.Register(t.Context(), 1, seen); err != nil {

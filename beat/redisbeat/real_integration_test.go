@@ -5,6 +5,8 @@ package redisbeat
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -209,4 +211,40 @@ func usec(stat string) float64 {
 	var calls, us float64
 	_, _ = fmt.Sscanf(stat, "calls=%f,usec=%f", &calls, &us)
 	return us
+}
+
+func TestTLSAndUnixSockets(t *testing.T) {
+	cert, key := servertest.Certificate(t)
+	port, socket := servertest.FreePort(t), filepath.Join(t.TempDir(), "s")
+	s := servertest.Redis(t, "--tls-port", fmt.Sprint(port), "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert,
+		"--tls-auth-clients", "no", "--unixsocket", socket)
+	for n, c := range []struct {
+		url   string
+		works bool
+	}{
+		{fmt.Sprintf("rediss://127.0.0.1:%d/0?ssl_cert_reqs=required&ssl_ca_certs=%s", port, cert), true},
+		{fmt.Sprintf("rediss://127.0.0.1:%d/0?ssl_cert_reqs=none", port), true},
+		{fmt.Sprintf("rediss://127.0.0.1:%d/0?ssl_cert_reqs=required", port), false},
+		{"redis+socket://" + socket + "?virtual_host=0", true},
+	} {
+		w := &world{Proxy: servertest.NewProxy(t, s.Addr()), change: func(cfg *Config) { cfg.Broker.URLs = []string{c.url} }}
+		if _, err := w.publisher(t).Publish(t.Context(), 1, beattest.Ticks("q", "e", n+1, n+1)); (err == nil) != c.works {
+			t.Errorf("%s: %v", c.url, err)
+		}
+	}
+}
+
+func TestTheMasterIsAskedOfASentinel(t *testing.T) {
+	s := servertest.Redis(t)
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "sentinel.conf")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, "sentinel monitor mine 127.0.0.1 %d 1\n", s.Port), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sentinel := servertest.Sentinel(t, conf)
+	w := &world{Proxy: servertest.NewProxy(t, s.Addr()), change: func(c *Config) {
+		c.Broker.URLs = []string{"sentinel://" + sentinel.Addr() + "/0"}
+		c.Broker.TransportOptions = options(t, `{"master_name": "mine"}`)
+	}}
+	publish(t, w.publisher(t), beattest.Tick("q", "e", 1))
 }

@@ -354,3 +354,26 @@ func TestConnectionsThatBreak(t *testing.T) {
 		}
 	})
 }
+
+func TestTLS(t *testing.T) {
+	cert, key := servertest.Certificate(t)
+	port := servertest.FreePort(t)
+	servertest.RabbitMQ(t, fmt.Sprintf("listeners.ssl.1 = 127.0.0.1:%d", port), "ssl_options.certfile = "+cert, "ssl_options.keyfile = "+key,
+		"ssl_options.verify = verify_none", "ssl_options.cacertfile = "+cert)
+	d := declaration("tls", "", "", "tls")
+	for useSSL, works := range map[string]bool{
+		fmt.Sprintf(`{"ca_certs": %q}`, cert):                                 true,
+		fmt.Sprintf(`{"ca_certs": %q, "server_hostname": null}`, cert):        true,
+		fmt.Sprintf(`{"ca_certs": %q, "server_hostname": "elsewhere"}`, cert): false,
+		`true`:             false, // nobody's authority has signed it
+		`{"cert_reqs": 0}`: true,
+	} {
+		p := connect(t, "", func(c *Config) {
+			c.URLs, c.UseSSL = []string{fmt.Sprintf("amqps://127.0.0.1:%d", port)}, json.RawMessage(useSSL)
+		})
+		results, err := p.Publish(t.Context(), []Message{text("1", "", "tls", d)})
+		if works != (err == nil && results[0].Fate == Confirmed) {
+			t.Errorf("%s: %v %v", useSSL, results, err)
+		}
+	}
+}

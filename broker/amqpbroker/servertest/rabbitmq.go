@@ -8,20 +8,21 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
 
 // RabbitMQ starts a broker of its own: a node name, ports and data that nobody
-// else has.
-func RabbitMQ(t testing.TB) *Server {
+// else has. More are further lines of its configuration.
+func RabbitMQ(t testing.TB, more ...string) *Server {
 	t.Helper()
 	program := rabbitmqServer(t)
-	dir, port, dist, epmd := t.TempDir(), freePort(t), freePort(t), freePort(t)
+	dir, port, dist, epmd := t.TempDir(), FreePort(t), FreePort(t), FreePort(t)
 	s := &Server{Port: port, t: t, name: "sh", log: filepath.Join(dir, "log")}
 	// Its own port mapper, in the foreground, so that it ends with the broker.
 	s.args = []string{"-c", fmt.Sprintf("epmd -port %d -address 127.0.0.1 & exec %s", epmd, program)}
-	config := fmt.Sprintf("listeners.tcp.1 = 127.0.0.1:%d\nloopback_users.guest = true\n", port)
+	config := fmt.Sprintf("listeners.tcp.1 = 127.0.0.1:%d\nloopback_users.guest = true\n%s\n", port, strings.Join(more, "\n"))
 	for name, text := range map[string]string{"rabbitmq.conf": config, "enabled_plugins": "[].\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

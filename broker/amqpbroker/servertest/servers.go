@@ -36,14 +36,23 @@ func (s *Server) Addr() string { return "127.0.0.1:" + strconv.Itoa(s.Port) }
 // Redis starts a redis-server that writes each command to disk.
 func Redis(t testing.TB, more ...string) *Server {
 	t.Helper()
+	dir := t.TempDir()
+	return startRedis(t, dir, append([]string{"--dir", dir, "--save", "", "--appendonly", "yes", "--appendfsync", "always"}, more...))
+}
+
+// Sentinel starts a sentinel with a configuration file, which it rewrites.
+func Sentinel(t testing.TB, config string) *Server {
+	t.Helper()
+	return startRedis(t, t.TempDir(), []string{config, "--sentinel"})
+}
+
+func startRedis(t testing.TB, dir string, args []string) *Server {
+	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip("redis-server is not on PATH")
 	}
-	port := freePort(t)
-	dir := t.TempDir()
-	s := &Server{Port: port, t: t, name: "redis-server", log: filepath.Join(dir, "log")}
-	s.args = append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "",
-		"--appendonly", "yes", "--appendfsync", "always"}, more...)
+	s := &Server{Port: FreePort(t), t: t, name: "redis-server", log: filepath.Join(dir, "log")}
+	s.args = append(args, "--port", strconv.Itoa(s.Port), "--bind", "127.0.0.1")
 	s.ready = func(ctx context.Context) error {
 		c := redis.NewClient(&redis.Options{Addr: s.Addr(), MaxRetries: -1, DialerRetries: 1})
 		defer c.Close()
@@ -103,7 +112,8 @@ func (s *Server) Log() string {
 	return string(text[max(0, len(text)-4000):])
 }
 
-func freePort(t testing.TB) int {
+// FreePort is one that nobody listens on now.
+func FreePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
