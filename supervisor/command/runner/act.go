@@ -59,7 +59,7 @@ func (l *loop) start() {
 		l.next = append(l.next, command.StartFailed{Code: code, Reason: why})
 		return
 	}
-	l.startedAt = time.Now()
+	l.startedAt, l.foreground = time.Now(), cmd.SysProcAttr.Foreground
 	pid := cmd.Process.Pid
 	if l.cfg.OOMScoreAdj != 0 {
 		if err := process.SetOOMScoreAdj(pid, l.cfg.OOMScoreAdj); err != nil {
@@ -83,7 +83,9 @@ func (l *loop) onExit(st reaper.Status) {
 			text = process.Explain(st, before, after)
 		}
 	}
-	takeTerminalBack(l.deps.Stdin)
+	if l.foreground {
+		takeTerminalBack(l.deps.Stdin)
+	}
 	l.step(command.Exited{Code: st.Code, Signal: st.Signal, Text: text})
 }
 

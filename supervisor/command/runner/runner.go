@@ -95,6 +95,8 @@ type loop struct {
 	measuring bool
 	measured  time.Time // when a measurement was last begun
 	startedAt time.Time
+	// foreground: the command has the terminal that we had.
+	foreground bool
 	// memory is the newest; before is the one before it, since the newest may have
 	// been taken between a death for want of memory and our knowledge of it.
 	memory, before process.Memory

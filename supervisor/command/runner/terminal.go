@@ -18,15 +18,10 @@ func inForeground(stdin *os.File) bool {
 }
 
 // takeTerminalBack puts us where the command was, so that a shell finds its
-// terminal as it left it. A background process that sets the foreground is stopped
+// terminal as it left it. It is for who gave it away only: a job in the background
+// must not take its shell's terminal. A background process that sets the foreground is stopped
 // by SIGTTOU unless it ignores it.
 func takeTerminalBack(stdin *os.File) {
-	if stdin == nil {
-		return
-	}
-	if _, err := unix.IoctlGetInt(int(stdin.Fd()), unix.TIOCGPGRP); err != nil {
-		return // no terminal
-	}
 	signal.Ignore(syscall.SIGTTOU)
 	_ = unix.IoctlSetPointerInt(int(stdin.Fd()), unix.TIOCSPGRP, unix.Getpgrp())
 }
