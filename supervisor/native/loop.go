@@ -85,6 +85,7 @@ type loop struct {
 	measuring   bool
 	meter       *process.Meter // used by one measurement at a time
 	podMemory   process.Memory // as last measured
+	podBefore   process.Memory // the measurement before that one
 	exhaustedAt time.Time
 	memory      map[pool.ChildID]int64
 	cgroup      ops.CgroupState

@@ -52,7 +52,7 @@ func (l *loop) look(pids map[int]pool.ChildID) measured {
 }
 
 func (l *loop) onMeasured(m measured) {
-	l.measuring, l.podMemory = false, m.pod
+	l.measuring, l.podBefore, l.podMemory = false, l.podMemory, m.pod
 	clear(l.memory)
 	var sum, largest int64
 	for _, c := range m.children {
@@ -103,6 +103,6 @@ func (l *loop) explainDeath(c *child) string {
 	if err != nil {
 		return c.status.String()
 	}
-	before := l.podMemory
-	return process.Explain(*c.status, before, after)
+	// Not the newest: it may have been taken between the kill and our hearing of it.
+	return process.Explain(*c.status, l.podBefore, after)
 }

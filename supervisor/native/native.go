@@ -116,6 +116,7 @@ func New(cfg Config, deps Deps, first Zygote, info agent.Info) (*Runtime, error)
 	}
 	if deps.Cgroup != nil {
 		l.podMemory, _ = deps.Cgroup.Usage() // so that an early death can be explained; errors show later
+		l.podBefore = l.podMemory
 	}
 	l.health.Store(&ops.Health{LoopAt: now})
 	l.newest = 1
