@@ -45,7 +45,8 @@
 //	any           back, last in the second      a moment that is over:  the next that
 //	              time of the hour              sent in a busy loop     is not over
 //
-// The last two are deliberate differences. What follows a rhythm keeps it by
+// The last two are deliberate differences (celery issue #10107, and pull request
+// #10608, which tells of moments that are over). What follows a rhythm keeps it by
 // real time through the hour that comes twice: its minute or hour is a star, has a
 // step, or lists all values. What names its times (30 2 * * *) fires once
 // for each date and time: the first time it is shown.
@@ -56,8 +57,8 @@
 // up to which a gap is made up tick by tick, so that a change of leader does not
 // show; a longer one gets one tick, with the latest due moment. The deadline is
 // Celery 5.7's: what was due longer ago is dropped, what was due just then is not.
-// The count of dropped crontab ticks goes by the wall clock, and that of relative
-// intervals by elapsed time: at a clock change it can be off by those of one jump.
+// The count of dropped ticks is exact but for a clock change, where that of a crontab
+// is what the clock showed, and for relative intervals, where it goes by elapsed time.
 //
 // # What it deliberately does not do
 //

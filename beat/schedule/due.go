@@ -80,15 +80,26 @@ func count(s Schedule, first, newest time.Time) int {
 	case Interval:
 		return int(newest.Sub(first) / s.every)
 	case *Crontab:
-		return s.count(wallMinute(first, s.zone), wallMinute(newest, s.zone))
+		return s.between(first.Unix(), newest.Unix())
 	case Relative:
 		return int(newest.Sub(first) / s.unit / max(1, s.every/s.unit))
 	}
 	return 0
 }
 
-func wallMinute(t time.Time, zone *time.Location) int64 {
-	return divideDown(wallOf(t, zone).Unix(), 60)
+// between counts what the clock shows from one moment until before another, from
+// jump to jump.
+func (c *Crontab) between(from, until int64) int {
+	n := 0
+	for from < until {
+		s, end := spellAt(time.Unix(from, 0), c.zone), until
+		if !s.last {
+			end = min(end, s.end)
+		}
+		n += c.count(divideDown(from+s.offset, 60), divideDown(end+s.offset, 60))
+		from = end
+	}
+	return n
 }
 
 // count is how many minutes of the wall clock match from one until before another.

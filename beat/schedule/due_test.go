@@ -61,7 +61,7 @@ func clock(t testing.TB, text string) time.Time {
 func TestTheLatestDueMomentAndTheCountAreThoseOfGoingThroughAll(t *testing.T) {
 	seed := rand.Uint64()
 	draw := rand.New(rand.NewPCG(seed, 0))
-	for range 400 {
+	for range 150 {
 		in := zone(t, twinZones[draw.IntN(len(twinZones))])
 		texts := randomCrontab(draw)
 		c, err := ParseCrontab(texts[0], texts[1], texts[2], texts[3], texts[4])
@@ -82,7 +82,7 @@ func TestTheLatestDueMomentAndTheCountAreThoseOfGoingThroughAll(t *testing.T) {
 			}
 			continue
 		}
-		jumps := 0 // the count goes by the wall clock
+		jumps := 0 // what it makes of a jump is not counted exactly
 		for m := last; m.Before(now); {
 			_, end := m.In(in).ZoneBounds()
 			if end.IsZero() || end.After(now) {

@@ -62,7 +62,7 @@ var twinZones = []string{
 func TestCrontabsAgreeWithASearchMinuteByMinute(t *testing.T) {
 	seed := rand.Uint64()
 	draw := rand.New(rand.NewPCG(seed, 0))
-	trials := 3000
+	trials := 1000
 	if testing.Short() {
 		trials = 300
 	}
