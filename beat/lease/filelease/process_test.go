@@ -15,8 +15,11 @@ import (
 
 	"crisper/beat/lease"
 	"crisper/beat/lease/filelease"
-	"crisper/beat/lease/leasetest"
 )
+
+// patient: these tests are about processes that stand still on purpose, not because the
+// machine has much to do.
+var patient = lease.Options{LeaseDuration: 5 * time.Second, RenewDeadline: 4 * time.Second, RetryPeriod: 500 * time.Millisecond}
 
 const childPath = "CRISPER_TEST_LEASE_PATH"
 
@@ -35,7 +38,7 @@ func candidate(path string) {
 	if err != nil {
 		panic(err)
 	}
-	_ = lease.New(b, leasetest.Quick()).Run(context.Background(), func(ctx context.Context, term lease.Term) {
+	_ = lease.New(b, patient).Run(context.Background(), func(ctx context.Context, term lease.Term) {
 		fmt.Println("leads", term.Token)
 		work(ctx, term)
 		fmt.Println("ended", term.Token)
@@ -118,7 +121,7 @@ func TestALeaderThatIsKilledIsReplacedAtOnce(t *testing.T) {
 	begun := time.Now()
 	start(t, path).says("leads 2", 10*time.Second)
 	// Without the lock it would be the whole duration.
-	if d := time.Since(begun); d >= leasetest.Quick().LeaseDuration {
+	if d := time.Since(begun); d >= patient.LeaseDuration {
 		t.Errorf("only after %v", d)
 	}
 }
@@ -129,14 +132,14 @@ func TestALeaderThatWasStoppedFindsItsTermEnded(t *testing.T) {
 	a.says("leads 1", 10*time.Second)
 	b := start(t, path)
 	a.signal(syscall.SIGSTOP)
-	b.says("leads 2", leasetest.Quick().LeaseDuration+5*time.Second)
+	b.says("leads 2", patient.LeaseDuration+5*time.Second)
 	a.signal(syscall.SIGCONT)
 	a.says("woke, valid: false", 10*time.Second)
 	a.says("ended 1", 10*time.Second)
 	awaitLocked(t, path) // the lock that a has given up is b's now
 	b.signal(syscall.SIGKILL)
 	_ = b.cmd.Wait()
-	a.says("leads 3", leasetest.Quick().LeaseDuration)
+	a.says("leads 3", patient.LeaseDuration)
 }
 
 // awaitLocked waits until the holder has got the lock of its predecessor.

@@ -60,7 +60,10 @@ func (f *Field) start(c *Candidate, opts lease.Options) *Candidate {
 		defer close(c.done)
 		c.err = c.Elector.Run(ctx, func(ctx context.Context, term lease.Term) { f.lead(ctx, c, term) })
 	}()
-	f.t.Cleanup(c.Kill)
+	f.t.Cleanup(func() {
+		c.Kill()
+		c.Backend.calls.Wait()
+	})
 	return c
 }
 

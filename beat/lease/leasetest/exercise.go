@@ -22,7 +22,7 @@ type Bed struct {
 
 // Quick are options for tests in real time.
 func Quick() lease.Options {
-	return lease.Options{LeaseDuration: 2 * time.Second, RenewDeadline: 1400 * time.Millisecond, RetryPeriod: 200 * time.Millisecond}
+	return lease.Options{LeaseDuration: 3 * time.Second, RenewDeadline: 2 * time.Second, RetryPeriod: 250 * time.Millisecond}
 }
 
 // slack is for a machine that does something else: a bound that is promised has it
@@ -33,7 +33,7 @@ const slack = 2 * time.Second
 func Exercise(t *testing.T, bed func(t *testing.T) Bed) {
 	for name, test := range suite {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			t.Parallel() // they wait most of the time
 			b := bed(t)
 			b.storm = 8 * time.Second
 			test(t, b)

@@ -13,6 +13,7 @@ import (
 // Faulty stands before a backend and fails on command. The zero Faults change nothing.
 type Faulty struct {
 	lease.Backend
+	calls  sync.WaitGroup // under way, also those whose callers have left
 	mu     sync.Mutex
 	faults Faults
 	rng    *rand.Rand
@@ -81,13 +82,13 @@ func (f *Faulty) through(ctx context.Context, do func(context.Context) (lease.Re
 		return lease.Record{}, ErrLost
 	}
 	answers := make(chan answer, 1) // its reader may have left
-	go func() {
+	f.calls.Go(func() {
 		time.Sleep(there)
 		// As on a network, nothing calls it back once it is on its way.
 		r, err := do(context.WithoutCancel(ctx))
 		time.Sleep(back)
 		answers <- answer{r, err}
-	}()
+	})
 	select {
 	case a := <-answers:
 		if unheard {
