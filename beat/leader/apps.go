@@ -16,14 +16,16 @@ type loaded struct {
 	app        *app.App // nil: its process has ended
 	info       app.Info
 	entries    []app.Entry
-	generation int // of the timekeeper
-	version    int // grows with every change of the above
+	plan       plan // what is made of them
+	generation int  // of the timekeeper
+	version    int  // grows with every change of the above
 }
 
 // apps keeps one timekeeper: it loads it, replaces it and starts another when it
 // dies. Its methods may be called from any goroutine.
 type apps struct {
 	options app.Options
+	window  time.Duration // --catch-up-window
 	log     *zap.Logger
 
 	mu      sync.Mutex
@@ -36,8 +38,8 @@ type apps struct {
 	died    chan *app.App // capacity 1: one process at a time is ours
 }
 
-func newApps(options app.Options, log *zap.Logger) *apps {
-	return &apps{options: options, log: log, reloads: make(chan struct{}, 1), died: make(chan *app.App, 1)}
+func newApps(options app.Options, window time.Duration, log *zap.Logger) *apps {
+	return &apps{options: options, window: window, log: log, reloads: make(chan struct{}, 1), died: make(chan *app.App, 1)}
 }
 
 // load loads the app for the first time.
@@ -52,10 +54,13 @@ func (a *apps) load(ctx context.Context) error {
 
 // take makes a timekeeper the current one, and ends the one before.
 func (a *apps) take(started *app.App) {
+	info, entries := started.Info(), started.Entries()
+	made := makePlan(entries, policyOf(info, a.window))
+	a.report(info, made)
 	a.mu.Lock()
 	before := a.now.app
 	a.trouble, a.born = nil, time.Now()
-	a.now = loaded{app: started, info: started.Info(), entries: started.Entries(), generation: a.now.generation + 1, version: a.now.version + 1}
+	a.now = loaded{app: started, info: info, entries: entries, plan: made, generation: a.now.generation + 1, version: a.now.version + 1}
 	a.tell()
 	a.mu.Unlock()
 	go func() {
@@ -65,28 +70,23 @@ func (a *apps) take(started *app.App) {
 		default: // another death has not been looked at: then ours is seen with it
 		}
 	}()
-	a.report(started)
 	if before != nil {
 		go before.Close() //nolint:errcheck // it always ends
 	}
 }
 
 // report names what the app's people should know.
-func (a *apps) report(started *app.App) {
-	info, entries := started.Info(), started.Entries()
-	asked, broken := 0, 0
-	for _, e := range entries {
-		switch {
-		case e.Error != "":
-			broken++
-			a.log.Error("an entry cannot run; the others do", zap.String("entry", e.Name), zap.String("task", e.Task), zap.String("error", e.Error))
-		case e.Ask != "":
-			asked++
+func (a *apps) report(info app.Info, made plan) {
+	for name, why := range made.invalid {
+		a.log.Error("an entry cannot run; the others do", zap.String("entry", name), zap.String("error", why))
+	}
+	for _, asked := range made.asked {
+		if e := made.entries[asked.Name]; e.Ask != "" {
 			a.log.Info("messages are made by the app, one by one", zap.String("entry", e.Name), zap.String("why", e.Ask))
 		}
 	}
 	a.log.Info("app loaded", zap.String("app", info.AppName), zap.String("celery", info.Celery), zap.String("python", info.Python),
-		zap.Int("entries", len(entries)), zap.Int("made_by_the_app", asked), zap.Int("invalid", broken),
+		zap.Int("entries", len(made.names)), zap.Int("made_by_the_app", len(made.asked)), zap.Int("invalid", len(made.invalid)),
 		zap.Float64("import_seconds", info.PreloadSeconds), zap.Float64("entries_seconds", info.EntriesSeconds))
 }
 
@@ -99,10 +99,13 @@ func (a *apps) current() (loaded, error) {
 
 // reread takes over the entries of a timekeeper that has read them anew.
 func (a *apps) reread(of *app.App) {
+	entries := of.Entries()
+	made := makePlan(entries, policyOf(of.Info(), a.window))
+	a.report(of.Info(), made)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.now.app == of {
-		a.now.entries = of.Entries()
+		a.now.entries, a.now.plan = entries, made
 		a.now.version++
 		a.tell()
 	}

@@ -10,7 +10,7 @@ import (
 // runs by our monotonic clock, so that setting ours changes nothing.
 type clock struct {
 	own func() time.Time
-	ask func(ctx context.Context) (time.Time, error) // nil: there is only ours
+	ask func(ctx context.Context) (time.Time, time.Duration, error) // nil: there is only ours
 
 	mu    sync.Mutex
 	known bool
@@ -38,7 +38,7 @@ func (c *clock) sync(ctx context.Context) error {
 		return nil
 	}
 	before := c.own()
-	then, err := c.ask(ctx)
+	then, precision, err := c.ask(ctx)
 	if err != nil {
 		return err
 	}
@@ -46,10 +46,12 @@ func (c *clock) sync(ctx context.Context) error {
 	at := before.Add(way / 2)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	have := at
 	if c.known {
-		if off := then.Sub(c.then.Add(at.Sub(c.at))); off.Abs() < jitter+way/2 {
-			return nil
-		}
+		have = c.then.Add(at.Sub(c.at))
+	}
+	if then.Sub(have).Abs() < jitter+precision+way/2 {
+		return nil
 	}
 	c.known, c.then, c.at = true, then, at
 	return nil

@@ -49,8 +49,8 @@ type Site struct {
 	Backend lease.Backend
 	// Publisher is nil when Child is what leads.
 	Publisher beat.Publisher
-	// Clock tells the time that all replicas share; nil: our own.
-	Clock func(ctx context.Context) (time.Time, error)
+	// Clock tells the time that all replicas share, and how exactly; nil: our own.
+	Clock func(ctx context.Context) (now time.Time, precision time.Duration, err error)
 	// Close ends what Backend and Publisher stand on.
 	Close func()
 }
@@ -61,6 +61,8 @@ type Child interface {
 	Lead(ctx context.Context, term lease.Term) error
 	// Reload has it load the app again.
 	Reload()
+	// Close ends what is kept ready.
+	Close()
 }
 
 // Deps is what the outside gives to Run.

@@ -91,11 +91,7 @@ func (t *term) refresh() {
 	if now.version == t.version {
 		return
 	}
-	t.version = now.version
-	t.wanted = makePlan(now.entries, policyOf(now.info, t.cfg.CatchUp))
-	for name, why := range t.wanted.invalid {
-		t.log.Warn("an entry is left out", zap.String("entry", name), zap.String("why", why))
-	}
+	t.version, t.wanted = now.version, now.plan
 	if strings.Join(now.info.Broker.URLs, " ") != strings.Join(t.info.Broker.URLs, " ") {
 		t.log.Warn("the app names another broker now; it is used when this process is started again")
 	}

@@ -70,7 +70,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) (err error) {
 		deps.Log = zap.NewNop()
 	}
 	s := &service{
-		cfg: cfg, deps: deps, log: deps.Log, clock: clock{own: deps.Now}, apps: newApps(cfg.App, deps.Log),
+		cfg: cfg, deps: deps, log: deps.Log, clock: clock{own: deps.Now}, apps: newApps(cfg.App, cfg.CatchUp, deps.Log),
 		metrics: ops.NewMetrics(deps.Version), begun: time.Now(),
 	}
 	pages, closePages := context.WithCancel(context.WithoutCancel(ctx))
@@ -112,7 +112,12 @@ func (s *service) run(ctx context.Context) error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	go s.apps.run(ctx)
+	if s.child == nil {
+		go s.apps.run(ctx)
+	} else {
+		s.apps.close() // it was asked what it had to be: the child loads the app itself
+		defer s.child.Close()
+	}
 	go s.watch(ctx)
 	s.campaigning.Store(true)
 	s.log.Info("campaigning", zap.String("for", s.site.Backend.String()), zap.String("holder", s.elector.Holder()), zap.String("schedule", s.site.Schedule))
@@ -209,10 +214,11 @@ func (s *service) reload(why string) {
 		s.log.Warn("the app is not loaded again: it is only starting, or ending", zap.String("asked_by", why))
 		return
 	}
-	s.apps.reload()
 	if s.child != nil {
 		s.child.Reload()
+		return
 	}
+	s.apps.reload()
 }
 
 func (s *service) dump() {

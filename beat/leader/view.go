@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"crisper/beat"
-	"crisper/beat/app"
 	"crisper/beat/ops"
 	"crisper/beat/planner"
 	admin "crisper/supervisor/ops"
@@ -177,7 +176,7 @@ func (s *service) plainState() ops.State {
 	if trouble != nil {
 		st.AppError = trouble.Error()
 	}
-	st.Entries, st.Invalid = count(now.entries)
+	st.Entries, st.Invalid = count(now)
 	if s.campaigning.Load() {
 		status := s.elector.Status()
 		st.Leader, st.Term = status.State == "leading", status.Token
@@ -205,15 +204,11 @@ func (s *service) phase() string {
 	return s.elector.Status().State
 }
 
-func count(entries []app.Entry) (n ops.Entries, invalid []ops.Invalid) {
-	n.Total = len(entries)
-	for _, e := range entries {
-		switch {
-		case e.Error != "":
-			n.Invalid++
-			invalid = append(invalid, ops.Invalid{Entry: e.Name, Task: e.Task, Error: e.Error})
-		case e.Blueprint.IsZero():
-			n.Asked++
+func count(now loaded) (n ops.Entries, invalid []ops.Invalid) {
+	n = ops.Entries{Total: len(now.entries), Asked: len(now.plan.asked), Invalid: len(now.plan.invalid)}
+	for _, e := range now.entries {
+		if why, wrong := now.plan.invalid[e.Name]; wrong {
+			invalid = append(invalid, ops.Invalid{Entry: e.Name, Task: e.Task, Error: why})
 		}
 	}
 	return n, invalid

@@ -21,7 +21,7 @@ func (p *program) help(cmd *cobra.Command, _ []string) {
 	} else {
 		fmt.Fprintf(w, "%s\n\n", cmd.Short)
 	}
-	if cmd.HasAvailableSubCommands() {
+	if cmd.HasAvailableSubCommands() && cmd.Annotations[rowsOf] == "" {
 		fmt.Fprintf(w, "Usage: %s COMMAND [OPTIONS]\n\nCommands:\n", cmd.CommandPath())
 		for _, sub := range cmd.Commands() {
 			if sub.IsAvailableCommand() {
@@ -32,6 +32,9 @@ func (p *program) help(cmd *cobra.Command, _ []string) {
 		return
 	}
 	fmt.Fprintf(w, "Usage: %s\n", cmd.UseLine())
+	for _, sub := range cmd.Commands() {
+		fmt.Fprintf(w, "       %s\n", sub.UseLine())
+	}
 	p.helpOwn(cmd)
 	if rows, ok := p.rows(cmd); ok {
 		options.WriteHelp(w, rows)
@@ -41,7 +44,7 @@ func (p *program) help(cmd *cobra.Command, _ []string) {
 // helpOwn prints the flags that are not in the table.
 func (p *program) helpOwn(cmd *cobra.Command) {
 	inTable := map[string]bool{}
-	for _, row := range append(options.All(), options.ExecOnly()...) {
+	for _, row := range append(append(options.All(), options.ExecOnly()...), options.BeatOnly()...) {
 		inTable[row.Name] = true
 	}
 	heading := "\nOptions:\n"
@@ -61,6 +64,10 @@ func (p *program) rows(cmd *cobra.Command) ([]options.Option, bool) {
 		return options.All(), true
 	case "exec":
 		return options.Exec(), true
+	case "beat":
+		return options.Beat(), true
+	case "preview":
+		return append(options.Global(), options.Preview()...), true
 	case "hints":
 		return append(options.Global(), hintsRows()...), true
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"crisper/beat/app"
+	"crisper/beat/leader"
 	"crisper/supervisor"
 	"crisper/supervisor/agent"
 	"crisper/supervisor/celery"
@@ -31,6 +33,10 @@ type trial struct {
 	executed []runner.Config     // what exec was asked to run
 	why      string
 	wrapped  []celery.Config // what --runtime=celery was asked to run
+	beats    []leader.Config // what the beat was asked to run
+	beatDeps leader.Deps
+	beatApp  beatApp // what an app has for beat preview and status
+	loaded   []app.Options
 	deps     supervisor.Deps
 	exitWith int
 	failWith error
@@ -52,6 +58,14 @@ func newTrial(env map[string]string) *trial {
 		runCelery: func(_ context.Context, cfg celery.Config, _ celery.Deps) (int, error) {
 			t.wrapped = append(t.wrapped, cfg)
 			return t.exitWith, t.failWith
+		},
+		runBeat: func(_ context.Context, cfg leader.Config, deps leader.Deps) error {
+			t.beats, t.beatDeps = append(t.beats, cfg), deps
+			return t.failWith
+		},
+		startBeat: func(_ context.Context, opts app.Options) (beatApp, error) {
+			t.loaded = append(t.loaded, opts)
+			return t.beatApp, t.failWith
 		},
 		loadInfo: func(context.Context, string, agent.Options, io.Writer) (agent.Info, error) {
 			panic("no app is to be loaded")

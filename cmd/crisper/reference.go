@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	beatops "crisper/beat/ops"
 	"crisper/cmd/crisper/internal/options"
 	"crisper/supervisor/ops"
 )
@@ -17,8 +18,10 @@ func (p *program) referenceCommand() *cobra.Command {
 				return options.WriteReference(p.stdout)
 			case "metrics":
 				return ops.WriteReference(p.stdout)
+			case "beat-metrics":
+				return beatops.WriteReference(p.stdout)
 			}
-			return usageError("the generated pages are configuration and metrics, not %q", args[0])
+			return usageError("the generated pages are configuration, metrics and beat-metrics, not %q", args[0])
 		},
 	}
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"crisper/beat/app"
+	"crisper/beat/leader"
 	"crisper/broker"
 	"crisper/cmd/crisper/internal/options"
 	"crisper/supervisor"
@@ -28,6 +30,10 @@ type program struct {
 	runCommand func(context.Context, runner.Config, runner.Deps) (exit int, why string, err error)
 	// runCelery is the worker with --runtime=celery.
 	runCelery func(context.Context, celery.Config, celery.Deps) (int, error)
+	// runBeat is one replica of the beat.
+	runBeat func(context.Context, leader.Config, leader.Deps) error
+	// startBeat asks the app for its entries.
+	startBeat func(context.Context, app.Options) (beatApp, error)
 	// loadInfo asks the app about itself, without running it.
 	loadInfo func(ctx context.Context, python string, opts agent.Options, stderr io.Writer) (agent.Info, error)
 	// openBroker is where the client of a broker is chosen.
@@ -40,7 +46,7 @@ type program struct {
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	p := &program{
 		getenv: getenv, stdout: stdout, stderr: stderr,
-		runWorker: supervisor.Run, runCommand: runner.Run, runCelery: celery.Run, loadInfo: loadInfo, openBroker: openBroker,
+		runWorker: supervisor.Run, runCommand: runner.Run, runCelery: celery.Run, runBeat: leader.Run, startBeat: startBeat, loadInfo: loadInfo, openBroker: openBroker,
 	}
 	return p.execute(ctx, args)
 }
@@ -122,7 +128,7 @@ func (p *program) root(args []string) *cobra.Command {
 		return usageError("%s; `%s --help` lists the options", flagProblem(err), cmd.CommandPath())
 	})
 	root.SetHelpFunc(p.help)
-	root.AddCommand(p.workerCommand(), p.execCommand(), p.devCommand(), p.stateCommand(), p.drainCommand(), p.hintsCommand(),
+	root.AddCommand(p.workerCommand(), p.beatCommand(), p.execCommand(), p.devCommand(), p.stateCommand(), p.drainCommand(), p.hintsCommand(),
 		p.simulateCommand(), p.configCommand(), p.versionCommand(), p.referenceCommand())
 	return root
 }
@@ -147,7 +153,7 @@ func flagProblem(err error) string {
 // unknownCommand explains, also to those who look for one of Celery's commands.
 func unknownCommand(name string) error {
 	switch name {
-	case "beat", "events", "inspect", "control", "status", "multi", "purge", "call", "result", "list", "migrate",
+	case "events", "inspect", "control", "status", "multi", "purge", "call", "result", "list", "migrate",
 		"graph", "upgrade", "logtool", "amqp", "shell", "report", "flower":
 		return usageError("there is no command %q here: use `celery %s`, it works beside crisper", name, name)
 	}

@@ -18,6 +18,7 @@ func TestHelpPages(t *testing.T) {
 	for name, args := range map[string][]string{
 		"help.txt": nil, "help-worker.txt": {"worker", "--help"}, "help-hints.txt": {"hints", "--help"},
 		"help-state.txt": {"state", "-h"}, "help-exec.txt": {"exec", "--help"}, "help-dev.txt": {"help", "dev"}, "help-config.txt": {"config"},
+		"help-beat.txt": {"beat", "--help"}, "help-preview.txt": {"beat", "preview", "--help"},
 	} {
 		tr := newTrial(nil)
 		if code := tr.do(t, args...); code != 0 {
@@ -32,7 +33,6 @@ func TestMistakesAreOneSentenceAndExitCode2(t *testing.T) {
 		{"frob", "there is no command \"frob\"; `crisper --help` lists them"},
 		{"frob --x", "there is no command \"frob\""},
 		{"-A proj frob -x", "there is no command \"frob\""},
-		{"beat -A proj -S django", "use `celery beat`"},
 		{"-A proj inspect ping", "use `celery inspect`"},
 		{"--frob", "there is no option --frob; `crisper --help` lists the options"},
 		{"worker --frob", "there is no option --frob; `crisper worker --help` lists the options"},
@@ -42,7 +42,7 @@ func TestMistakesAreOneSentenceAndExitCode2(t *testing.T) {
 		{"worker", "no app is named: give -A/--app, or set CELERY_APP"},
 		{"worker -A proj -c many", "-c/--concurrency must be a whole number, 0 or more, or auto, not \"many\""},
 		{"worker -A proj -P gevent", "use --runtime=celery"},
-		{"worker -A proj -B", "-B/--beat is refused: run `celery beat`"},
+		{"worker -A proj -B", "-B/--beat is refused: run `crisper beat`"},
 		{"worker -A proj -D", "-D/--detach is refused"},
 		{"worker -A proj stray", "unexpected argument \"stray\""},
 		{"worker -A proj --workdir /does/not/exist", "cannot change to --workdir"},
@@ -54,7 +54,7 @@ func TestMistakesAreOneSentenceAndExitCode2(t *testing.T) {
 		{"simulate", "needs one script file"},
 		{"config frob", "`crisper config check` is the one"},
 		{"config check -c many -A proj", "-c/--concurrency must be"},
-		{"reference frob", "configuration and metrics"},
+		{"reference frob", "configuration, metrics and beat-metrics"},
 	} {
 		tr := newTrial(nil)
 		code := tr.do(t, strings.Fields(test.args)...)

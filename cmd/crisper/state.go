@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +38,15 @@ worker of this user that was started last.`,
 				return p.printJSON(state)
 			}
 			settings, _ := options.Resolve(cmd.Flags(), options.Global(), p.getenv) // only colour matters here
-			writeState(p.stdout, state, !settings.On("no-color"))
+			color := !settings.On("no-color")
+			if state.Runtime == "beat" {
+				beat, err := readBeat(state)
+				if err == nil {
+					writeStatus(p.stdout, statusOf(beat), time.Now(), painter(color))
+				}
+				return err
+			}
+			writeState(p.stdout, state, color)
 			return nil
 		},
 	}

@@ -97,7 +97,7 @@ func poolRows() []Option {
 
 func featureRows() []Option {
 	const noChatter = "Workers send each other nothing here, so there is nothing to switch off."
-	const beatNote = "run `celery beat` beside the workers: an embedded Beat ticks once per worker, so every replica would send every task again"
+	const beatNote = "run `crisper beat` beside the workers: an embedded Beat ticks once per worker, so every replica would send every task again"
 	return []Option{
 		{Name: "autoscale", Kind: Autoscale, Metavar: "MAX,MIN", Group: groupFeatures, Who: Crisper, Key: "autoscale",
 			Help: "Between MIN and MAX slots, by what is reserved."},

@@ -82,12 +82,14 @@ const (
 	groupDrain    = "Drain and delivery"
 	groupOps      = "Operations"
 	groupExec     = "Options of exec"
+	groupBeatCmd  = "Options of beat, Celery's"
+	groupElection = "Options of beat, ours"
 )
 
 // Groups returns the groups in the order of the help page.
 func Groups() []string {
 	return []string{groupGlobal, groupWorker, groupPool, groupQueues, groupFeatures, groupBeat, groupDaemon,
-		groupChildren, groupDrain, groupOps, groupExec}
+		groupChildren, groupDrain, groupOps, groupExec, groupBeatCmd, groupElection}
 }
 
 // All returns every option of `crisper worker`.

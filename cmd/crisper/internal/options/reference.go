@@ -12,7 +12,7 @@ func WriteReference(w io.Writer) error {
 	page.WriteString(referenceHead)
 	for _, group := range Groups() {
 		fmt.Fprintf(&page, "\n## %s\n\n| option | environment | default | who | meaning |\n| --- | --- | --- | --- | --- |\n", group)
-		for _, row := range append(All(), ExecOnly()...) {
+		for _, row := range append(append(All(), ExecOnly()...), BeatOnly()...) {
 			if row.Group == group {
 				writeReferenceRow(&page, row)
 			}
