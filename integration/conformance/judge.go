@@ -89,7 +89,7 @@ func (r report) verdict() error {
 	if n == 0 {
 		return fmt.Errorf("the run was cut short: %d tests have no result on one of the sides", r.count(unmeasure))
 	}
-	return fmt.Errorf("Crisper fails %d tests that stock Celery passes", n)
+	return fmt.Errorf("crisper fails %d tests that stock Celery passes", n)
 }
 
 func (r report) complete() bool { return r.Side != "" || r.count(unmeasure) == 0 }
