@@ -18,7 +18,7 @@ import (
 func TestARealRedisKeepsALease(t *testing.T) {
 	leasetest.Exercise(t, func(t *testing.T) leasetest.Bed {
 		server := spawn(t, "")
-		return bed(redis.Options{Addr: server.addr})
+		return bed("x", redis.Options{Addr: server.addr})
 	})
 }
 

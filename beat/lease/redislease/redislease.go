@@ -31,6 +31,7 @@ import (
 	"crisper/beat/lease/internal/stored"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 //go:embed lua/write.lua
@@ -55,6 +56,7 @@ func New(client redis.UniversalClient, name string) *Backend {
 func Open(opts redis.Options, name string) *Backend {
 	opts.MaxRetries, opts.DialerRetries = -1, 1
 	opts.ContextTimeoutEnabled = true
+	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // no questions beyond ours
 	b := New(redis.NewClient(&opts), name)
 	b.own = true
 	return b
