@@ -53,7 +53,7 @@ var quickLease = []string{"--lease-duration", "3s", "--renew-deadline", "2s", "-
 // replica is one running `crisper beat`.
 type replica struct {
 	*harness.Worker
-	args []string
+	api *apiWay // to the API server; nil: there is none
 }
 
 // fleet is several replicas of one schedule.
@@ -66,22 +66,37 @@ type fleet struct {
 	options  []string
 	replicas []*replica
 	schedule string
+	// more are options of each replica's own.
+	more func(r *replica) []string
 }
 
 // newFleet writes the app and starts n replicas.
 func newFleet(t *testing.T, bed *harness.Bed, redis *harness.Redis, n int, options ...string) *fleet {
 	t.Helper()
+	f := makeFleet(t, bed, redis, options...)
+	f.grow(n)
+	return f
+}
+
+// makeFleet writes the app.
+func makeFleet(t *testing.T, bed *harness.Bed, redis *harness.Redis, options ...string) *fleet {
+	t.Helper()
 	f := &fleet{t: t, bed: bed, redis: redis, app: "beatapp", dir: bed.Path("app"), broker: redis.URL(0), schedule: "fleet",
 		options: append(append([]string{"--lease-name", "fleet"}, quickLease...), options...)}
 	harness.Must(t, os.MkdirAll(f.dir, 0o755))
 	f.write(beatApp)
+	return f
+}
+
+// grow starts n more replicas and waits until they campaign.
+func (f *fleet) grow(n int) {
+	f.t.Helper()
 	for range n {
 		f.replicas = append(f.replicas, f.start())
 	}
 	for _, r := range f.replicas {
-		harness.Must(t, r.WaitReady(harness.Deadline(t, 60*time.Second)))
+		harness.Must(f.t, r.WaitReady(harness.Deadline(f.t, 60*time.Second)))
 	}
-	return f
 }
 
 // write replaces the app.
@@ -96,9 +111,13 @@ func (f *fleet) start(options ...string) *replica {
 	address := "127.0.0.1:" + strconv.Itoa(harness.Got(harness.FreePort())(f.t))
 	args := append([]string{f.bed.Binary, "beat", "-A", f.app, "--python", f.bed.Python, "--http", address, "--socket", "off", "--log-format", "json", "-l", "INFO"}, f.options...)
 	args = append(args, options...)
-	p := harness.Got(f.bed.Start(harness.Command{Name: "beat", Args: args, Dir: f.dir,
+	r := &replica{Worker: &harness.Worker{HTTP: address}}
+	if f.more != nil {
+		args = append(args, f.more(r)...)
+	}
+	r.Process = harness.Got(f.bed.Start(harness.Command{Name: "beat", Args: args, Dir: f.dir,
 		Env: []string{"BEAT_BROKER=" + f.broker, "PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1"}}))(f.t)
-	return &replica{Worker: &harness.Worker{Process: p, HTTP: address}, args: args}
+	return r
 }
 
 // state is /state; the zero value when it does not answer.
