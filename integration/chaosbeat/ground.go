@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	rbac "k8s.io/api/rbac/v1"
+
+	"crisper/integration/controlplane"
+	"crisper/integration/harness"
+)
+
+// Kinds of elections and brokers.
+const (
+	byKubernetes, byRedis, byFile = "kubernetes", "redis", "file"
+	onRedis, onRabbitMQ           = "redis", "rabbitmq"
+)
+
+// ground is what all rows share.
+type ground struct {
+	election, broker string
+	bed              *harness.Bed
+	plane            *controlplane.ControlPlane // nil: nobody needs one
+	skewed           skewedBinary
+	starting         sync.Mutex // so that RabbitMQ is not started many times at once
+}
+
+func layGround(ctx context.Context, election, broker string) (*ground, error) {
+	bed, err := harness.Make(harness.Options{Name: "chaosbeat"})
+	if err != nil {
+		return nil, err
+	}
+	g := &ground{election: election, broker: broker, bed: bed}
+	if election == byKubernetes {
+		if g.plane, err = controlplane.Make(ctx, controlplane.Options{}); err != nil {
+			bed.Remove()
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+func (g *ground) remove() {
+	if g.plane != nil {
+		g.plane.Remove()
+	}
+	g.bed.Remove()
+}
+
+// broker is what carries the messages.
+type broker interface {
+	source
+	url() string
+	// breakIt is the row in which the broker goes away and comes back.
+	breakIt(ctx context.Context, b *book) error
+}
+
+// leaseName is that of the Lease and of the schedule.
+const leaseName = "chaos"
+
+// set is the ground of one row.
+type set struct {
+	ground   *ground
+	bed      *harness.Bed
+	broker   broker
+	book     *book
+	grid     *grid
+	replicas []*replica
+	account  *controlplane.User
+}
+
+const replicas = 3
+
+// newSet starts everything and waits until it is whole. skews are by how many
+// seconds the clocks of the replicas are wrong.
+func newSet(ctx context.Context, g *ground, name string, skews []int) (*set, error) {
+	bed, err := harness.Make(harness.Options{Name: "chaosbeat-" + name})
+	if err != nil {
+		return nil, err
+	}
+	s := &set{ground: g, bed: bed, book: &book{}}
+	if err := s.lay(ctx, skews); err != nil {
+		err = fmt.Errorf("%w\n%s", err, bed.Tails(8))
+		bed.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *set) lay(ctx context.Context, skews []int) (err error) {
+	if s.broker, err = s.startBroker(ctx); err != nil {
+		return err
+	}
+	reading, stop := context.WithCancel(context.Background())
+	over := make(chan struct{})
+	s.bed.OnClose(func() { stop(); <-over })
+	go func() { defer close(over); s.book.follow(reading, s.broker) }()
+	if s.ground.plane != nil {
+		if err := s.admit(ctx); err != nil {
+			return err
+		}
+	}
+	for i := range replicas {
+		if err := s.seat(ctx, i, skews); err != nil {
+			return err
+		}
+	}
+	leader, err := s.whole(ctx)
+	if err != nil {
+		return err
+	}
+	return s.plot(ctx, leader)
+}
+
+func (s *set) startBroker(ctx context.Context) (broker, error) {
+	if s.ground.broker == onRabbitMQ {
+		s.ground.starting.Lock()
+		defer s.ground.starting.Unlock()
+		return startRabbitMQ(ctx, s.bed)
+	}
+	return startRedis(ctx, s.bed)
+}
+
+// admit makes the account that the replicas run as: it may do what deploy/ gives it.
+func (s *set) admit(ctx context.Context) error {
+	namespace, err := s.ground.plane.Namespace(ctx, "chaosbeat")
+	if err != nil {
+		return err
+	}
+	rule := func(group, kind, name string) []rbac.PolicyRule {
+		return []rbac.PolicyRule{
+			{APIGroups: []string{group}, Resources: []string{kind}, Verbs: []string{"create"}},
+			{APIGroups: []string{group}, Resources: []string{kind}, ResourceNames: []string{name}, Verbs: []string{"get", "update"}},
+		}
+	}
+	rules := rule("coordination.k8s.io", "leases", leaseName)
+	if s.ground.broker == onRabbitMQ {
+		rules = append(rules, rule("", "configmaps", leaseName+"-records")...)
+	}
+	s.account, err = s.ground.plane.ServiceAccount(ctx, namespace, "beat", rules...)
+	return err
+}
+
+// seat makes replica i and starts it.
+func (s *set) seat(ctx context.Context, i int, skews []int) error {
+	r := &replica{set: s, name: "beat-" + strconv.Itoa(i), binary: s.bed.Binary}
+	switch s.ground.election {
+	case byKubernetes:
+		var err error
+		if r.via, err = newProxy(s.bed, s.ground.plane.Addr()); err != nil {
+			return err
+		}
+		kubeconfig, err := s.account.KubeconfigVia(r.via.way.Listen)
+		if err != nil {
+			return err
+		}
+		r.args = []string{"--election", byKubernetes, "--kubeconfig", kubeconfig}
+	case byRedis:
+		r.args = []string{"--election", byRedis}
+	case byFile:
+		r.args = []string{"--election", byFile, "-s", filepath.Join(s.bed.Dir, "celerybeat-schedule")}
+	}
+	if i < len(skews) && skews[i] != 0 {
+		var err error
+		if r.binary, err = s.ground.skewed.get(ctx, s.bed.Root, s.ground.bed.Dir); err != nil {
+			return err
+		}
+		r.env = []string{skewVariable + "=" + strconv.Itoa(skews[i])}
+	}
+	s.replicas = append(s.replicas, r)
+	return r.start()
+}
+
+// whole waits until one replica leads, the others know it, and its messages arrive.
+func (s *set) whole(ctx context.Context) (*replica, error) {
+	var leader *replica
+	var trouble error
+	err := until(ctx, "one leader and two followers", func() bool {
+		asked := time.Now()
+		leader, trouble = s.look(ctx)
+		if leader == nil {
+			return false
+		}
+		_, flows := s.book.after(asked.Add(-time.Second), func(arrival) bool { return true })
+		if !flows {
+			trouble = s.book.trouble()
+		}
+		return flows
+	})
+	if err != nil && trouble != nil {
+		err = fmt.Errorf("%w; %w", err, trouble)
+	}
+	return leader, err
+}
+
+// look returns the leader of a set that is whole, or why it is not.
+func (s *set) look(ctx context.Context) (*replica, error) {
+	var leader *replica
+	holder, followed := "", 0
+	for _, r := range s.replicas {
+		state, err := r.state(ctx)
+		switch {
+		case err != nil:
+			return nil, err
+		case state.Leader && leader != nil:
+			return nil, fmt.Errorf("%s and %s say that they lead", leader.name, r.name)
+		case state.Leader:
+			leader, holder = r, state.Holder
+		case state.Phase != "following":
+			return nil, fmt.Errorf("%s is %s", r.name, state.Phase)
+		}
+	}
+	for _, r := range s.replicas {
+		if state, err := r.state(ctx); err == nil && r != leader && state.LedBy == holder {
+			followed++
+		}
+	}
+	if followed != len(s.replicas)-1 || leader == nil {
+		return nil, fmt.Errorf("%d follow %q", followed, holder)
+	}
+	return leader, nil
+}
+
+// plot asks the leader for a due moment of each entry.
+func (s *set) plot(ctx context.Context, leader *replica) error {
+	known := map[string]time.Time{}
+	err := until(ctx, "a due moment of each entry", func() bool {
+		state, err := leader.state(ctx)
+		if err != nil {
+			return false
+		}
+		for _, next := range state.Next {
+			if _, ours := periods[next.Entry]; ours {
+				known[next.Entry] = next.Due
+			}
+		}
+		return len(known) == len(periods)
+	})
+	s.grid = newGrid(leaseName, known)
+	return err
+}
+
+// others are the replicas but one.
+func (s *set) others(than *replica) []*replica {
+	var rest []*replica
+	for _, r := range s.replicas {
+		if r != than {
+			rest = append(rest, r)
+		}
+	}
+	return rest
+}
+
+// until looks every few milliseconds for what nobody announces. Asking a replica takes CPU
+// from what is measured, so this is rarer than the harness looks.
+func until(ctx context.Context, what string, done func() bool) error {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waited in vain for %s: %w", what, ctx.Err())
+		case <-ticker.C:
+		}
+	}
+	return nil
+}
+
+// pause waits a random time.
+func pause(ctx context.Context, from, to time.Duration) {
+	select {
+	case <-time.After(from + rand.N(to-from)):
+	case <-ctx.Done():
+	}
+}
