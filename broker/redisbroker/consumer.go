@@ -30,7 +30,7 @@ type Consumer struct {
 	taking sync.Mutex
 	// resting: nothing in hand and no presence shown.
 	resting atomic.Bool
-	cycle  cycle
+	cycle   cycle
 	// takes counts calls of Take: a Ready that nobody answered is repeated once.
 	takes atomic.Uint64
 	// lostTakes counts down the looks for deliveries of takes without an answer.
