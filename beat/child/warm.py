@@ -21,11 +21,14 @@ def main():
     control.set_inheritable(False)
     signal.signal(signal.SIGINT, lambda signum, frame: None)  # ^C is for the parent to understand
     lines = Lines(control)
-    options = json.loads(lines.wait())
-    sys.argv[:] = options['argv']
-    warm(options)
-    control.sendall(b'ready\n')
-    until = Until(lines)
+    try:
+        options = json.loads(lines.wait())
+        sys.argv[:] = options['argv']
+        warm(options)
+        control.sendall(b'ready\n')
+        until = Until(lines)
+    except (EOFError, ConnectionError):
+        os._exit(0)  # the parent wants nothing of us any more
     threading.Thread(target=until.watch, name='crisper-term', daemon=True).start()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     from celery.__main__ import main as celery
@@ -70,10 +73,7 @@ class Until:
 
     def __init__(self, lines):
         self.lines = lines
-        try:
-            self.moment = float(lines.wait())  # this is the word to go
-        except EOFError:
-            os._exit(0)
+        self.moment = float(lines.wait())  # this is the word to go
 
     def watch(self):
         try:
