@@ -26,15 +26,23 @@ const (
 // session is one made connection: a pool for requests and one for waiting.
 type session struct {
 	server   string
+	db       int
 	requests *redis.Client
 	waits    *redis.Client
 	done     context.Context // ends with the session
 	end      context.CancelFunc
 	failed   chan error // capacity 1: the first failure ends the session, others add nothing
+	// What is listened to, by channel; nil without remote control.
+	subscriptions *redis.PubSub
+	incoming      <-chan *redis.Message
+	listeners     map[string]listener
 }
 
 func (s *session) close() {
 	s.end()
+	if s.subscriptions != nil {
+		_ = s.subscriptions.Close()
+	}
 	// Closing only fails for connections that are closed already.
 	_ = s.requests.Close()
 	_ = s.waits.Close()
@@ -47,6 +55,10 @@ func (s *session) fail(err error) {
 	default:
 	}
 }
+
+// spareWaits bounds the connections for queues that are added later, for
+// subscriptions and for replies.
+const spareWaits = 256
 
 type silent struct{}
 
@@ -68,9 +80,9 @@ func (c *Consumer) open(ctx context.Context, i int) (*session, error) {
 	o := c.clientOptions(i, n)
 	waits := *o
 	// Blocking reads outlive every deadline of ours; the presence finds dead connections.
-	waits.PoolSize = len(c.lists) + 1
+	waits.PoolSize = len(c.lists) + spareWaits
 	waits.Dialer = c.waitDialer(waits.TLSConfig)
-	s := &session{server: c.cfg.nodes[i].server(), requests: redis.NewClient(o), waits: redis.NewClient(&waits), failed: make(chan error, 1)}
+	s := &session{server: c.cfg.nodes[i].server(), db: n.db, requests: redis.NewClient(o), waits: redis.NewClient(&waits), failed: make(chan error, 1)}
 	s.done, s.end = context.WithCancel(context.Background())
 	return s, nil
 }

@@ -41,6 +41,7 @@ type Consumer struct {
 
 	waiters []*waiter
 	seen    tails
+	fanout  fanout
 }
 
 var _ broker.Consumer = (*Consumer)(nil)

@@ -15,6 +15,9 @@
 //	unacked_mutex                    STRING held while old deliveries are restored
 //	_kombu.binding.{exchange}        SET   bindings of the consumed queues
 //	_kombu.binding_permanent.{exchange}    the same, for those without x-expires
+//	/{db}.{control_exchange}.pidbox        CHANNEL  questions of remote control
+//	/{db}.celeryev/{type}                  CHANNEL  events
+//	{oid}.reply.{control_exchange}.pidbox  LIST  replies to one who asked
 //
 // Keys of ours:
 //
@@ -113,7 +116,7 @@
 //
 // # What it deliberately does not do
 //
-// Publish; events and remote control (pub/sub); x-expires of queues (its
+// Publish tasks; x-expires of queues (its
 // bindings get no deadline, the lists keep theirs); fanout queues, which on Redis
 // are pub/sub; Redis Cluster, which kombu has no transport for.
 package redisbroker

@@ -28,6 +28,9 @@ type options struct {
 	clientName, masterName   string
 	sentinelUser, sentinelPw string
 	sentinelTLS              bool
+	fanoutPrefix             string // with {db} in it
+	fanoutPatterns           bool
+	sentinelCompat           bool
 }
 
 func defaultOptions() options {
@@ -35,14 +38,14 @@ func defaultOptions() options {
 		visibility: time.Hour, steps: []int{0, 3, 6, 9}, sep: "\x06\x16", order: "round_robin",
 		unackedKey: "unacked", indexKey: "unacked_index", mutexKey: "unacked_mutex", mutexExpire: 300 * time.Second,
 		restoreEvery: 100 * time.Second,
+		fanoutPrefix: "/{db}.", fanoutPatterns: true,
 	}
 }
 
 // passive options are known and need nothing from us; the reason stands beside each.
 var passive = map[string]string{
-	"fanout_prefix": "events and remote control read it", "fanout_patterns": "as above",
-	"sentinel_fanout_compat": "as above", "socket_keepalive_options": "the system's timings are kept; half-open connections are noticed by our own checks",
-	"retry_on_timeout": "scripts are never sent twice", "health_check_interval": "checked every two seconds by the presence",
+	"socket_keepalive_options": "the system's timings are kept; half-open connections are noticed by our own checks",
+	"retry_on_timeout":         "scripts are never sent twice", "health_check_interval": "checked every two seconds by the presence",
 	"max_connections": "as many as needed, two and one per list", "min_other_sentinels": "every sentinel is asked in turn",
 	"polling_interval": "there is no polling", "reauth_check_interval": "for credential providers",
 	"body_encoding": "of publishers", "deadletter_queue": "of the virtual transport's router",
@@ -115,6 +118,12 @@ func parseOptions(raw map[string]json.RawMessage) (o options, warnings []string,
 			err = acks(value)
 		case "sentinel_kwargs":
 			err = o.sentinel(value)
+		case "fanout_prefix":
+			err = o.setFanoutPrefix(value)
+		case "fanout_patterns":
+			err = truthy(value, &o.fanoutPatterns)
+		case "sentinel_fanout_compat":
+			err = truthy(value, &o.sentinelCompat)
 		default:
 			switch {
 			case refused[name] != "":
@@ -211,6 +220,41 @@ func (o *options) sentinel(value json.RawMessage) error {
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// setFanoutPrefix: True is kombu's, a text replaces it, anything falsy means none
+// (Channel.__init__).
+func (o *options) setFanoutPrefix(value json.RawMessage) error {
+	var text string
+	if json.Unmarshal(value, &text) == nil {
+		o.fanoutPrefix = text
+		return nil
+	}
+	on := true
+	if err := truthy(value, &on); err != nil {
+		return err
+	}
+	if !on {
+		o.fanoutPrefix = ""
+	}
+	return nil
+}
+
+// truthy reads a flag as Python does where it only asks whether a value is true.
+func truthy(value json.RawMessage, on *bool) error {
+	switch string(bytes.TrimSpace(value)) {
+	case "true":
+		*on = true
+	case "false", "0", `""`:
+		*on = false
+	default:
+		var number float64
+		if err := json.Unmarshal(value, &number); err != nil {
+			return err
+		}
+		*on = number != 0
 	}
 	return nil
 }

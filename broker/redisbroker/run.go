@@ -20,6 +20,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	delivered := make(chan struct{})
 	go func() { c.box.run(); close(delivered) }()
 	defer func() { c.box.end(); <-delivered }()
+	defer c.endListening()
 	before, failures, node := false, 0, 0
 	for ctx.Err() == nil {
 		s, err := c.connect(ctx, node)
@@ -85,7 +86,11 @@ func (c *Consumer) connect(ctx context.Context, node int) (*session, error) {
 	if err != nil {
 		return nil, classify(err)
 	}
-	if err := c.greet(ctx, s); err != nil {
+	err = c.greet(ctx, s)
+	if err == nil {
+		err = c.subscribe(ctx, s)
+	}
+	if err != nil {
 		s.close()
 		return nil, classify(err)
 	}

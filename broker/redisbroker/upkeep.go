@@ -32,6 +32,9 @@ func (c *Consumer) keep(ctx context.Context, s *session) error {
 	dead := make(chan []expired, 1) // the newest list; one that is being worked on is found again
 	working.Go(func() { c.beat(ctx, s, dead) })
 	working.Go(func() { c.sweep(ctx, s, dead) })
+	if s.incoming != nil {
+		working.Go(func() { c.hear(ctx, s) })
+	}
 	select {
 	case <-ctx.Done():
 		return nil
