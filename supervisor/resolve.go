@@ -30,6 +30,7 @@ func resolve(cfg Config, info agent.Info) (native.Config, error) {
 		SoftLimit: firstLimit(cfg.SoftTimeLimit, w.seconds("soft_time_limit")), HardLimit: firstLimit(cfg.TimeLimit, w.seconds("time_limit")),
 		PoisonLimit: cfg.PoisonLimit, Grace: cfg.Grace, GraceMargin: cfg.GraceMargin, OnCutoff: cfg.OnCutoff,
 		OOMScoreAdj: cfg.OOMScoreAdj, Depth: cfg.Depth, StuckAfter: cfg.StuckAfter,
+		Remote:      w.remote(),
 		WatchMemory: p.MaxMemory > 0 || p.MemoryKill > 0, Purge: cfg.Purge,
 	}
 	if out.PrefetchMultiplier < 0 {

@@ -73,6 +73,7 @@ func (l *loop) fork(c *child) error {
 	if c.page, err = wire.NewPage(); err != nil {
 		return fmt.Errorf("cannot make a page for a child: %w", err)
 	}
+	c.page.SetResults(l.remote.sender.Wants())
 	return z.proc.Fork(agent.ForkRequest{
 		Child: uint64(c.id), Role: "executor", Slot: int(c.slot), Generation: int(c.generation),
 		Index: int(c.slot) + 1, OOMScoreAdj: l.cfg.OOMScoreAdj, Results: l.cfg.Results,

@@ -24,6 +24,7 @@ func (l *loop) taskDone(c *child, seq ledger.Seq, r wire.Report) error {
 	l.overall.observe(r.Runtime)
 	l.progress = l.now
 	l.finished(e, outcomeName(r.Outcome), r.Runtime, r.Exception, r.Traceback)
+	l.tellEnded(e, r)
 	l.step(pool.TaskEnded{Child: c.id, Task: pool.TaskID(seq)})
 	l.verdict(e, r)
 	return nil
@@ -54,6 +55,7 @@ func (l *loop) verdict(e *entry, r wire.Report) {
 func (l *loop) started(e *entry) {
 	l.progress = l.now
 	l.stuck = time.Time{}
+	l.tellBegun(e)
 }
 
 // finished counts and shows a task that ended.

@@ -89,6 +89,7 @@ func (l *loop) anyIdle() bool {
 // onReady says what scripts wait for, and tells the handlers of worker_ready.
 func (l *loop) onReady() {
 	l.log.Info(l.info.Hostname+" ready.", zap.String("hostname", l.info.Hostname))
+	l.remote.sender.Online(l.now, l.status())
 	l.signalPython("worker_ready", nil)
 }
 

@@ -91,6 +91,7 @@ type loop struct {
 	cgroup      ops.CgroupState
 	brokerState ops.BrokerState
 	backlog     map[string]broker.Backlog
+	remote      *remote
 	startedAt   time.Time
 	readyAt     time.Time
 	progress    time.Time // when a task began or ended last
@@ -276,6 +277,7 @@ func (l *loop) turn() {
 	l.dispatch()
 	l.take()
 	l.flush()
+	l.announce()
 	l.measure()
 	l.watchProgress()
 	l.publishHealth()
@@ -297,6 +299,9 @@ func (l *loop) nextWake() time.Time {
 	next = earliest(next, l.stewardAt)
 	if !l.holding.IsZero() {
 		next = earliest(next, l.holding.Add(holdAcks))
+	}
+	if l.connected && !l.remote.publishing {
+		next = earliest(next, l.remote.sender.NextWake())
 	}
 	if l.draining {
 		next = earliest(next, l.lastMoment())

@@ -2,6 +2,7 @@ package native
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -33,8 +34,13 @@ func (l *loop) taskLost(e *entry, c *child) {
 	case pool.ReasonCutoff:
 		l.cutOff(e)
 	default:
-		l.reportFailure(e, fmt.Sprintf("Worker exited prematurely: %s%s Job: %d.", l.explainDeath(c), c.killDetail, e.Seq))
+		l.reportFailure(e, fmt.Sprintf("Worker exited prematurely: %s%s Job: %d.", inCelerysWords(l.explainDeath(c)), c.killDetail, e.Seq))
 	}
+}
+
+// inCelerysWords: billiard calls an exit status so (billiard/common.py, human_status).
+func inCelerysWords(death string) string {
+	return strings.Replace(death, "exit status ", "exitcode ", 1)
 }
 
 // reportLoss asks the steward for what Celery does after this kind of death.

@@ -37,8 +37,9 @@ type Config struct {
 	OOMScoreAdj          int
 	// Depth is how many short tasks may lie ready in one executor's socket.
 	Depth int
-	// Results asks executors for result reprs (events need them).
+	// Results asks executors for result reprs even when no events are sent.
 	Results bool
+	Remote  RemoteConfig
 	// StuckAfter is for Health: work, room and a connection, and yet nothing starts.
 	StuckAfter time.Duration
 	// WatchMemory: children are measured because a limit depends on it.
@@ -118,6 +119,7 @@ func New(cfg Config, deps Deps, first Zygote, info agent.Info) (*Runtime, error)
 		l.podMemory, _ = deps.Cgroup.Usage() // so that an early death can be explained; errors show later
 		l.podBefore = l.podMemory
 	}
+	l.remote = newRemote(cfg.Remote, deps.Broker, info)
 	l.health.Store(&ops.Health{LoopAt: now})
 	l.newest = 1
 	l.adopt(1, first)
@@ -137,7 +139,7 @@ func (l *loop) setInfo(info agent.Info) {
 		if k == nil {
 			k = &taskKind{name: name}
 		}
-		k.attr = consumerTask(attr)
+		k.attr, k.events = consumerTask(attr), attr.SendEvents
 		fresh[name] = k
 	}
 	l.kinds = fresh
@@ -152,6 +154,7 @@ func (r *Runtime) Run(ctx context.Context) (exit int, why string) {
 	l.ctx = background
 	l.goes(func() { l.taker(background) })
 	l.goes(func() { l.settler(background) })
+	l.goes(func() { l.publisher(background) })
 	l.goes(func() { l.followSignals(background) })
 	l.goes(func() {
 		for ev := range l.broker.Events() {
@@ -172,6 +175,7 @@ func (r *Runtime) Run(ctx context.Context) (exit int, why string) {
 // the broker last, when all verdicts have been confirmed.
 func (l *loop) close(cancel context.CancelFunc) {
 	l.leaving = true
+	l.farewell()
 	call, done := context.WithTimeout(l.ctx, 2*time.Second)
 	if err := l.broker.Close(call); err != nil {
 		l.log.Warn("cannot give up our presence at the broker", zap.Error(err))

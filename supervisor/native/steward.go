@@ -216,6 +216,7 @@ func (l *loop) onAnswer(f wire.Frame) {
 		l.askAgain(a)
 		return
 	}
+	l.tellRecorded(a, ans.Events)
 	if a.parked > 0 {
 		l.settle(a.entry, broker.Park, a.parked, a.message)
 		return

@@ -156,9 +156,11 @@ func (l *loop) meet(e *entry, fate consumer.Fate) {
 	switch f := fate.(type) {
 	case consumer.Run:
 		e.Data.run = f
+		l.tellReceived(e)
 		l.reserve(e)
 	case consumer.Wait:
 		e.Data.run = f.Run
+		l.tellReceived(e)
 		if err := l.book.Schedule(e, f.Until); err != nil {
 			l.bug("cannot schedule a delivery", err)
 		}

@@ -27,6 +27,9 @@ type taskKind struct {
 	// how many went into it.
 	mean float64
 	seen int
+	// events: its events are wanted, if any are; begun is how many have begun.
+	events bool
+	begun  int64
 }
 
 // A kind is short when its next task can be expected to end within a few
@@ -68,7 +71,7 @@ func (l *loop) kindOf(name string) *taskKind {
 	if !ok {
 		return unknownKind
 	}
-	k := &taskKind{name: name, attr: consumerTask(attr)}
+	k := &taskKind{name: name, attr: consumerTask(attr), events: attr.SendEvents}
 	l.kinds[name] = k
 	return k
 }

@@ -79,4 +79,5 @@
 //	0   uint64  seq of the task whose body is being run, 0 between tasks (child writes)
 //	8   uint64  seq of the task that SIGUSR1 is meant for (supervisor writes); the
 //	            signal handler raises SoftTimeLimitExceeded only if both agree
+//	16  uint64  not 0: Done frames are to say what tasks returned (supervisor writes)
 package wire

@@ -20,6 +20,7 @@ type Page struct {
 const (
 	pageCurrent = 0
 	pageTarget  = 8
+	pageResults = 16
 )
 
 // NewPage makes an empty page.
@@ -56,6 +57,18 @@ func (p *Page) SetTarget(seq uint64) {
 	if p.mem != nil {
 		atomic.StoreUint64(p.word(pageTarget), seq)
 	}
+}
+
+// SetResults asks for the reprs of results in Done frames, from the next task on.
+func (p *Page) SetResults(wanted bool) {
+	if p.mem == nil {
+		return
+	}
+	var word uint64
+	if wanted {
+		word = 1
+	}
+	atomic.StoreUint64(p.word(pageResults), word)
 }
 
 func (p *Page) word(at int) *uint64 { return (*uint64)(unsafe.Pointer(&p.mem[at])) }

@@ -69,9 +69,8 @@ func poolRows() []Option {
 		{Name: "pool", Short: "P", Kind: Choice, Choices: []string{"prefork", "processes", "solo", "eventlet", "gevent", "threads", "custom"}, Metavar: "POOL", Group: groupPool, Who: Both, Key: "pool",
 			Help: "prefork (processes) or solo.",
 			Note: "solo is one child process; time limits work in it. eventlet, gevent, threads and custom need --runtime=celery."},
-		{Name: "task-events", Aliases: []string{"events"}, Short: "E", Kind: Flag, Group: groupPool, Who: Later,
-			Help: "Send task events for monitors.",
-			Note: "this version sends no events: Flower and other monitors will not see this worker's tasks (its own figures are at /metrics and /state)"},
+		{Name: "task-events", Aliases: []string{"events"}, Short: "E", Kind: Flag, Group: groupPool, Who: Both, Key: "task_events",
+			Help: "Send task events for monitors."},
 		{Name: "time-limit", Kind: Seconds, Metavar: "SECONDS", Group: groupPool, Who: Both, Key: "time_limit",
 			Help: "End a task's child after so long (hard limit)."},
 		{Name: "soft-time-limit", Kind: Seconds, Metavar: "SECONDS", Group: groupPool, Who: Both, Key: "soft_time_limit",
@@ -96,15 +95,18 @@ func poolRows() []Option {
 }
 
 func featureRows() []Option {
-	const noChatter = "Workers send each other nothing here, so there is nothing to switch off."
 	const beatNote = "run `crisper beat` beside the workers: an embedded Beat ticks once per worker, so every replica would send every task again"
 	return []Option{
 		{Name: "autoscale", Kind: Autoscale, Metavar: "MAX,MIN", Group: groupFeatures, Who: Crisper, Key: "autoscale",
 			Help: "Between MIN and MAX slots, by what is reserved."},
-		{Name: "without-gossip", Kind: Flag, Group: groupFeatures, Who: Harmless, Help: "No gossip between workers.", Note: noChatter},
-		{Name: "without-mingle", Kind: Flag, Group: groupFeatures, Who: Harmless, Help: "No mingling at start.", Note: noChatter},
-		{Name: "without-heartbeat", Kind: Flag, Group: groupFeatures, Who: Harmless, Help: "No event heartbeats.", Note: noChatter},
-		{Name: "heartbeat-interval", Kind: Count, Metavar: "SECONDS", Group: groupFeatures, Who: Harmless, Help: "Interval of event heartbeats.", Note: noChatter},
+		{Name: "without-gossip", Kind: Flag, Group: groupFeatures, Who: Harmless, Help: "No gossip between workers.",
+			Note: "Workers never gossip here: it has no effect on tasks."},
+		{Name: "without-mingle", Kind: Flag, Group: groupFeatures, Who: Both, Key: "without_mingle",
+			Help: "Do not ask the other workers at start which tasks are revoked."},
+		{Name: "without-heartbeat", Kind: Flag, Group: groupFeatures, Who: Both, Key: "without_heartbeat",
+			Help: "No event heartbeats: monitors will take this worker for offline."},
+		{Name: "heartbeat-interval", Kind: Count, Metavar: "SECONDS", Group: groupFeatures, Who: Both, Key: "heartbeat_interval",
+			Help: "Interval of event heartbeats.", Default: "2"},
 		{Name: "beat", Short: "B", Kind: Flag, Group: groupBeat, Who: Refused, Help: "Embedded Beat.", Note: beatNote},
 		{Name: "schedule-filename", Aliases: []string{"schedule"}, Short: "s", Metavar: "PATH", Group: groupBeat, Who: Refused,
 			Help: "Schedule file of the embedded Beat.", Note: "it belongs to -B; " + beatNote},

@@ -33,7 +33,7 @@ def take_socket(fd):
 
 
 def take_page(fd):
-    """The shared page as 64-bit words: [0] is ours, [1] the supervisor's."""
+    """The shared page as 64-bit words: [0] is ours, [1] and [2] the supervisor's."""
     page = mmap.mmap(fd, wire.PAGE_SIZE, mmap.MAP_SHARED)
     os.close(fd)
     return memoryview(page).cast('Q')

@@ -123,7 +123,7 @@ class Executor:
 
     def executor(self):
         """The function that runs one Task payload and returns the Done frame."""
-        results = bool(self.request.get('results'))
+        results, words = bool(self.request.get('results')), self.words  # [2]: results are wanted
         scan, decode, trace = json.JSONDecoder().scan_once, hooks.body_decoder(), hooks.trace
         split, pack_done, clock = wire.split_task, wire.pack_done, time.monotonic
 
@@ -148,7 +148,7 @@ class Executor:
             except BaseException as exc:
                 return self.escaped(seq, request, exc, clock() - began)
             if not failed:
-                return pack_done(seq, wire.SUCCESS, runtime, result=value or '' if results else '')
+                return pack_done(seq, wire.SUCCESS, runtime, result=value or '' if results or words[2] else '')
             return pack_done(seq, *summary(value, runtime or clock() - began))
 
         def summary(info, runtime):
@@ -161,7 +161,7 @@ class Executor:
         """What the tracer let through."""
         from billiard.common import human_status
         if isinstance(exc, hooks.Reject):
-            return wire.pack_done(seq, hooks.rejected(exc), runtime, repr(exc))
+            return wire.pack_done(seq, hooks.rejected(exc), runtime, hooks.reason(exc))
         if isinstance(exc, MemoryError):
             return wire.pack_done(seq, wire.OUT_OF_MEMORY, runtime, repr(exc))
         if isinstance(exc, (SystemExit, KeyboardInterrupt)):

@@ -124,7 +124,7 @@ def outcome_of(info):
     if isinstance(exc, Retry):
         return wire.RETRY, safe_repr(exc.exc), safe_str(info.traceback)
     if isinstance(exc, Reject):
-        return rejected(exc), safe_repr(exc), safe_str(info.traceback)
+        return rejected(exc), reason(exc), safe_str(info.traceback)
     if isinstance(exc, Ignore):
         return wire.IGNORED, '', ''
     return wire.FAILURE, safe_repr(trace.get_pickled_exception(exc)), safe_str(info.traceback)
@@ -136,6 +136,11 @@ def bare(exc):
 
 def rejected(exc):
     return wire.REJECTED_AGAIN if exc.requeue else wire.REJECTED
+
+
+def reason(exc):
+    """Of a Reject: the steward makes another from it, which says "reject" itself."""
+    return exc.reason if isinstance(exc.reason, str) else safe_repr(exc.reason)
 
 
 def undecoded(exc):
