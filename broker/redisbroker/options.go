@@ -118,12 +118,8 @@ func parseOptions(raw map[string]json.RawMessage) (o options, warnings []string,
 			err = acks(value)
 		case "sentinel_kwargs":
 			err = o.sentinel(value)
-		case "fanout_prefix":
-			err = o.setFanoutPrefix(value)
-		case "fanout_patterns":
-			err = truthy(value, &o.fanoutPatterns)
-		case "sentinel_fanout_compat":
-			err = truthy(value, &o.sentinelCompat)
+		case "fanout_prefix", "fanout_patterns", "sentinel_fanout_compat":
+			err = o.setFanout(name, value)
 		default:
 			switch {
 			case refused[name] != "":
@@ -222,6 +218,16 @@ func (o *options) sentinel(value json.RawMessage) error {
 		}
 	}
 	return nil
+}
+
+func (o *options) setFanout(name string, value json.RawMessage) error {
+	switch name {
+	case "fanout_patterns":
+		return truthy(value, &o.fanoutPatterns)
+	case "sentinel_fanout_compat":
+		return truthy(value, &o.sentinelCompat)
+	}
+	return o.setFanoutPrefix(value)
 }
 
 // setFanoutPrefix: True is kombu's, a text replaces it, anything falsy means none

@@ -191,7 +191,7 @@ func TestOptionsBecomeConfiguration(t *testing.T) {
 
 func TestOnlyWhatWasGivenReachesCelery(t *testing.T) {
 	plan := mustParse(t, "-A", "proj", "-E", "-O", "fair", "--without-gossip", "--purge", "--pidfile", "x")
-	if diff := cmp.Diff(map[string]any{"loglevel": 30}, plan.Config.Agent.Worker); diff != "" {
+	if diff := cmp.Diff(map[string]any{"loglevel": 30, "task_events": true}, plan.Config.Agent.Worker); diff != "" {
 		t.Error(diff)
 	}
 }
