@@ -49,3 +49,13 @@ type Broadcast struct {
 
 // Address is where replies are to be sent.
 type Address struct{ Exchange, RoutingKey string }
+
+// Selector is a Consumer whose queues can be changed while it runs (remote
+// control's add_consumer and cancel_consumer).
+type Selector interface {
+	// Consume adds a queue; one that is consumed already is left as it is.
+	Consume(ctx context.Context, q Queue) error
+	// Cancel takes nothing more from a queue. What is in hand stays so. Cancelling
+	// what is not consumed does nothing.
+	Cancel(ctx context.Context, queue string) error
+}

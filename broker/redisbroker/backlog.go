@@ -142,11 +142,12 @@ func (c *Consumer) backlog(ctx context.Context, s *session) (map[string]broker.B
 
 // waiting counts what waits, and all that is unacked in the database.
 func (c *Consumer) waiting(ctx context.Context, s *session) (map[string]broker.Backlog, int64, error) {
-	lengths := make([]*redis.IntCmd, len(c.lists))
-	oldest := make([]*redis.StringCmd, len(c.lists))
+	set := c.set.Load()
+	lengths := make([]*redis.IntCmd, len(set.lists))
+	oldest := make([]*redis.StringCmd, len(set.lists))
 	var unacked *redis.IntCmd
 	_, err := s.requests.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, list := range c.lists {
+		for i, list := range set.lists {
 			lengths[i], oldest[i] = p.LLen(ctx, list), p.LIndex(ctx, list, -1)
 		}
 		unacked = p.HLen(ctx, c.cfg.keys.unacked)
@@ -157,8 +158,8 @@ func (c *Consumer) waiting(ctx context.Context, s *session) (map[string]broker.B
 	}
 	backlogs := map[string]broker.Backlog{}
 	now := time.Now()
-	for i, list := range c.lists {
-		queue := c.cfg.queues[i%len(c.cfg.queues)]
+	for i, list := range set.lists {
+		queue := set.queues[i%len(set.queues)]
 		b := backlogs[queue]
 		b.Ready += lengths[i].Val()
 		var payload []byte

@@ -80,7 +80,7 @@ func (c *Consumer) open(ctx context.Context, i int) (*session, error) {
 	o := c.clientOptions(i, n)
 	waits := *o
 	// Blocking reads outlive every deadline of ours; the presence finds dead connections.
-	waits.PoolSize = len(c.lists) + spareWaits
+	waits.PoolSize = len(c.set.Load().lists) + spareWaits
 	waits.Dialer = c.waitDialer(waits.TLSConfig)
 	s := &session{server: c.cfg.nodes[i].server(), db: n.db, requests: redis.NewClient(o), waits: redis.NewClient(&waits), failed: make(chan error, 1)}
 	s.done, s.end = context.WithCancel(context.Background())

@@ -17,8 +17,8 @@ import (
 
 // Consumer implements broker.Consumer.
 type Consumer struct {
-	cfg   settings
-	lists []string // the keys that are waited on
+	cfg settings
+	set atomic.Pointer[consumed] // written under taking
 
 	session atomic.Pointer[session] // nil while not connected
 	box     *mailbox
@@ -39,9 +39,8 @@ type Consumer struct {
 	alive atomic.Int64
 	epoch time.Time
 
-	waiters []*waiter
-	seen    tails
-	fanout  fanout
+	seen   tails
+	fanout fanout
 }
 
 var _ broker.Consumer = (*Consumer)(nil)
@@ -53,12 +52,10 @@ func New(cfg Config) (*Consumer, error) {
 		return nil, err
 	}
 	c := &Consumer{
-		cfg: s, lists: s.keys.lists(s.queues), box: newMailbox(), hands: newHands(),
+		cfg: s, box: newMailbox(), hands: newHands(),
 		cycle: newCycle(s.options.order, s.queues), epoch: time.Now(), seen: tails{first: map[string]tail{}},
 	}
-	for _, list := range c.lists {
-		c.waiters = append(c.waiters, &waiter{c: c, list: list})
-	}
+	c.setConsumed(s.Queues)
 	return c, nil
 }
 
@@ -110,11 +107,11 @@ func (c *Consumer) TakeStarted(ctx context.Context, n, start int) ([]broker.Deli
 	if err != nil {
 		return nil, err
 	}
-	if n <= 0 || len(c.cfg.queues) == 0 {
-		return nil, nil
-	}
 	c.taking.Lock()
 	defer c.taking.Unlock()
+	if n <= 0 || len(c.cycle.items) == 0 {
+		return nil, nil
+	}
 	n = min(n, page)
 	keys, args := c.takeCall(n, start)
 	reply, err := s.eval(ctx, takeScript, keys, args...)
@@ -136,7 +133,7 @@ func (c *Consumer) TakeStarted(ctx context.Context, n, start int) ([]broker.Deli
 
 func (c *Consumer) takeCall(n, start int) (keys []string, args []any) {
 	k := c.cfg.keys
-	keys = append(make([]string, 0, 4+len(c.lists)), k.unacked, k.index, k.owners, k.presence)
+	keys = append(make([]string, 0, 4+len(c.cycle.items)*len(k.steps)), k.unacked, k.index, k.owners, k.presence)
 	keys = append(keys, k.lists(c.cycle.items)...)
 	rotate := "0"
 	if c.cycle.rotate {

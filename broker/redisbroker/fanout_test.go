@@ -151,3 +151,45 @@ func TestTopicsAreThoseOfKombu(t *testing.T) {
 		})
 	}
 }
+
+func TestQueuesAreAddedAndCancelledWhileWeRun(t *testing.T) {
+	s := mini(t)
+	c := s.consumer(t, "w", "first")
+	w := brokertest.Start(t, c)
+	for _, queue := range []string{"first", "second"} {
+		s.Publish(t, queue, 0, brokertest.Payload("of-"+queue, 0))
+	}
+	if ds := w.MustTake(10); len(ds) != 1 {
+		t.Fatalf("%d taken", len(ds))
+	}
+	second := broker.Queue{Name: "second", Exchange: "second", ExchangeType: "direct", RoutingKey: "second"}
+	for range 2 { // the second time changes nothing
+		if err := c.Consume(t.Context(), second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ds := w.MustTake(10); len(ds) != 1 || ds[0].Queue != "second" {
+		t.Fatalf("%v taken", ds)
+	}
+	if n := s.client.SCard(t.Context(), "_kombu.binding.second").Val(); n != 1 {
+		t.Error("the queue has no binding")
+	}
+	// A Ready comes for what is published to a queue that was added.
+	w.MustTake(1)
+	s.Publish(t, "second", 0, brokertest.Payload("later", 0))
+	brokertest.Await[broker.Ready](w)
+	if err := c.Cancel(t.Context(), "second"); err != nil {
+		t.Fatal(err)
+	}
+	if ds := w.MustTake(10); len(ds) != 0 {
+		t.Errorf("%v taken from a queue that was cancelled", ds)
+	}
+	for _, queue := range []string{"first", "never there"} {
+		if err := c.Cancel(t.Context(), queue); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ds := w.MustTake(10); len(ds) != 0 {
+		t.Errorf("%v taken from nothing", ds)
+	}
+}

@@ -19,9 +19,10 @@ func (c *Consumer) Purge(ctx context.Context) (int64, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	lengths := make([]*redis.IntCmd, len(c.lists))
+	lists := c.set.Load().lists
+	lengths := make([]*redis.IntCmd, len(lists))
 	_, err = s.requests.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		for i, list := range c.lists {
+		for i, list := range lists {
 			lengths[i] = p.LLen(ctx, list)
 			p.Del(ctx, list)
 		}

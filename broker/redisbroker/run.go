@@ -116,7 +116,7 @@ func (c *Consumer) greet(ctx context.Context, s *session) error {
 	if err := c.renew(ctx, s, silence > c.cfg.options.visibility); err != nil {
 		return err
 	}
-	if err := c.bind(ctx, s); err != nil {
+	if err := c.bind(ctx, s, c.set.Load().declared...); err != nil {
 		return err
 	}
 	return c.reconcile(ctx, s)
@@ -124,9 +124,9 @@ func (c *Consumer) greet(ctx context.Context, s *session) error {
 
 // bind registers the queues as kombu's _queue_bind does, so that producers that
 // publish to their exchanges reach them, and Flower sees them.
-func (c *Consumer) bind(ctx context.Context, s *session) error {
+func (c *Consumer) bind(ctx context.Context, s *session, queues ...broker.Queue) error {
 	_, err := s.requests.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, q := range c.cfg.Queues {
+		for _, q := range queues {
 			if q.Exchange == "" { // the anonymous exchange reaches every queue
 				continue
 			}

@@ -24,7 +24,7 @@ type waiter struct {
 
 // arm makes every list's waiter report the next message.
 func (c *Consumer) arm(s *session) {
-	for _, w := range c.waiters {
+	for _, w := range c.set.Load().waiters {
 		w.arm(s)
 	}
 }
@@ -86,7 +86,7 @@ func (w *waiter) after(s *session, err error) (again, ready bool) {
 const unanswered = 100 * time.Millisecond
 
 func (c *Consumer) ready(s *session) {
-	for _, w := range c.waiters {
+	for _, w := range c.set.Load().waiters {
 		w.mu.Lock()
 		w.wanted = false
 		w.mu.Unlock()

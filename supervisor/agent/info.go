@@ -59,6 +59,8 @@ type Info struct {
 	// Needs names what only Celery's own worker has (custom bootsteps, consumer,
 	// pool, request classes, transports), one sentence each; empty: native will do.
 	Needs []string `json:"needs"`
+	// Remote is what remote control must know.
+	Remote Remote `json:"remote"`
 	// Threads and Sockets are what was found at freeze time, by name.
 	Threads []string `json:"threads"`
 	Sockets []string `json:"sockets"`
@@ -139,4 +141,6 @@ type Answer struct {
 	Verb string `json:"verb,omitempty"`
 	// Events are Celery events that would have been sent, in order.
 	Events []map[string]any `json:"events,omitempty"`
+	// Reply is the value of operations that return one.
+	Reply json.RawMessage `json:"reply,omitempty"`
 }

@@ -24,13 +24,15 @@ OPTION_FIELDS = ('without_gossip', 'without_mingle', 'without_heartbeat', 'heart
 def describe(loaded, threads, sockets):
     import celery
     import kombu
+
+    from . import panel
     app, worker = loaded.app, loaded.worker
     return {
         'python': platform.python_version(), 'celery': celery.__version__, 'kombu': kombu.__version__,
         'app_name': app.main or '', 'hostname': worker.hostname, 'pid': os.getpid(),
         'conf': settings(app), 'worker': worker_values(worker), 'broker': broker(app),
         'queues': queues(app), 'tasks': tasks(app), 'accept': accept(app), 'receivers': receivers(),
-        'needs': needs(app, worker), 'threads': threads, 'sockets': sockets,
+        'needs': needs(app, worker), 'remote': panel.describe(app, jsonable), 'threads': threads, 'sockets': sockets,
         'preload_seconds': loaded.seconds, 'rss_bytes': rss_bytes(),
     }
 

@@ -23,7 +23,7 @@ class Record:
     enabled = True  # as an event dispatcher
 
     def __init__(self):
-        self.verb, self.events = '', []
+        self.verb, self.events, self.reply = '', [], None
 
     def send(self, type, **fields):
         self.events.append({'type': type, **fields})
@@ -35,7 +35,8 @@ class Record:
         self.verb = self.verb or ('requeue' if requeue else 'reject')
 
     def answer(self):
-        return {'verb': self.verb, 'events': describe.jsonable(self.events)}
+        answer = {'verb': self.verb, 'events': describe.jsonable(self.events)}
+        return answer if self.reply is None else {**answer, 'reply': self.reply}
 
 
 class RecordedMessage(Message):

@@ -16,7 +16,7 @@ from celery import exceptions, signals
 from celery.worker.consumer.consumer import Consumer
 from kombu.utils.encoding import safe_repr
 
-from . import after_fork, guard, wire
+from . import after_fork, guard, panel, wire
 from .executor import receiver
 from .hooks import bare
 from .stand_in import Record, StandIn, Task, exception, raised, say_what_failed
@@ -24,7 +24,7 @@ from .stand_in import Record, StandIn, Task, exception, raised, say_what_failed
 logger = logging.getLogger('celery.worker.request')
 
 
-class Steward:
+class Steward(panel.Operations):
     def __init__(self, loaded, sock):
         self.app, self.worker, self.sock = loaded.app, loaded.worker, sock
         self.pool = StandIn(apply_async=lambda *args, **kwargs: None)
