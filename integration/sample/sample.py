@@ -17,6 +17,7 @@ import time
 
 from celery import Celery, current_task
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+from celery.worker.control import control_command, inspect_command
 from kombu import Queue
 
 app = Celery("sample")
@@ -322,3 +323,21 @@ def demo_step(number):
         crash.delay(3)
     if number % 12 == 7:
         soft.apply_async((5,), soft_time_limit=1)
+
+
+# Commands of the app's own.
+
+
+@control_command(args=[("number", int)], signature="[number]")
+def double(state, number=0):
+    return {"ok": 2 * number}
+
+
+@inspect_command()
+def whoami_panel(state):
+    return {"app": state.app.main, "at": "@" in state.hostname}
+
+
+@inspect_command()
+def broken_panel(state):
+    raise LookupError("on purpose")

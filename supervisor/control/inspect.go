@@ -11,9 +11,10 @@ func hello(w World, m Mail) Answer {
 	if m.text("from_node") == w.Hostname() {
 		return Answer{}
 	}
-	a := Answer{Reply: map[string]any{"revoked": list(w.Revoked()), "clock": w.Forward()}}
-	if ids := RevokedIDs(m.Arguments["revoked"]); len(ids) > 0 {
-		// The reply is what we knew before; the sender knows its own.
+	ids := RevokedIDs(m.Arguments["revoked"])
+	known := unique(append(w.Revoked(), ids...)) // what it told us is ours by then
+	a := Answer{Reply: map[string]any{"revoked": list(known), "clock": w.Forward()}}
+	if len(ids) > 0 {
 		a = a.do(Revoke{IDs: ids})
 	}
 	return a

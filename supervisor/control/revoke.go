@@ -86,8 +86,10 @@ func inactive(ids []string, active []Task) (others []string) {
 }
 
 func unique(ids []string) (once []string) {
+	seen := make(map[string]bool, len(ids))
 	for _, id := range ids {
-		if !slices.Contains(once, id) {
+		if !seen[id] {
+			seen[id] = true
 			once = append(once, id)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"crisper/supervisor/ledger"
 	"crisper/supervisor/ops"
@@ -66,7 +67,11 @@ func notable(r pool.Reason) bool {
 	return false
 }
 
-const sigkill = syscall.SIGKILL
+const (
+	sigkill = syscall.SIGKILL
+	sigstop = syscall.SIGSTOP
+	sigcont = syscall.SIGCONT
+)
 
 func sysSignal(s os.Signal) syscall.Signal {
 	if sig, ok := s.(syscall.Signal); ok {
@@ -76,15 +81,8 @@ func sysSignal(s os.Signal) syscall.Signal {
 }
 
 func sysSignalByName(name string) syscall.Signal {
-	switch name {
-	case "SIGKILL":
-		return syscall.SIGKILL
-	case "SIGINT":
-		return syscall.SIGINT
-	case "SIGQUIT":
-		return syscall.SIGQUIT
-	case "SIGUSR1":
-		return syscall.SIGUSR1
+	if n := unix.SignalNum(name); n != 0 {
+		return n
 	}
 	return syscall.SIGTERM
 }

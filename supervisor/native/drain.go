@@ -88,6 +88,10 @@ func (l *loop) cold(why string) {
 // giveBack restores everything that has not begun, in the order in which it was taken.
 func (l *loop) giveBack() {
 	n := 0
+	for _, e := range l.takeLimited() {
+		l.settle(e, broker.Restore, 0, "")
+		n++
+	}
 	for _, place := range []ledger.Place{ledger.Reserved, ledger.Scheduled} {
 		for _, e := range l.book.InPlace(place) {
 			l.settle(e, broker.Restore, 0, "")

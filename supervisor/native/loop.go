@@ -296,6 +296,7 @@ func (l *loop) nextWake() time.Time {
 		next = earliest(next, due)
 	}
 	next = earliest(next, l.nextSlowHead())
+	next = earliest(next, l.nextLimited())
 	next = earliest(next, l.stewardAt)
 	if !l.holding.IsZero() {
 		next = earliest(next, l.holding.Add(holdAcks))

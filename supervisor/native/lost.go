@@ -30,7 +30,7 @@ func (l *loop) taskLost(e *entry, c *child) {
 	case pool.ReasonHardLimit:
 		l.reportLoss(e, consumer.TimedOut, ask{args: map[string]any{"limit": c.kill.Limit.Seconds()}, died: true})
 	case pool.ReasonTerminate:
-		l.reportLoss(e, consumer.Terminated, ask{args: map[string]any{"reason": "terminated", "signum": c.kill.Signal}})
+		l.reportLoss(e, consumer.Terminated, ask{args: map[string]any{"reason": "terminated", "signum": int(sysSignalByName(c.kill.Signal))}})
 	case pool.ReasonCutoff:
 		l.cutOff(e)
 	default:

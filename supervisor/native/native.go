@@ -58,6 +58,8 @@ type Deps struct {
 	Launch  Launcher
 	Signals <-chan os.Signal
 	Now     func() time.Time
+	// Halt stops a process and waits until it stands still; nil: for real.
+	Halt    func(pid int, patience time.Duration) error
 	Jitter  func() float64
 	Stderr  interface{ Write([]byte) (int, error) }
 	Version string
@@ -120,6 +122,9 @@ func New(cfg Config, deps Deps, first Zygote, info agent.Info) (*Runtime, error)
 		l.podBefore = l.podMemory
 	}
 	l.remote = newRemote(cfg.Remote, deps.Broker, info)
+	if deps.Halt == nil {
+		l.deps.Halt = l.halt
+	}
 	l.health.Store(&ops.Health{LoopAt: now})
 	l.newest = 1
 	l.adopt(1, first)
@@ -140,6 +145,7 @@ func (l *loop) setInfo(info agent.Info) {
 			k = &taskKind{name: name}
 		}
 		k.attr, k.events = consumerTask(attr), attr.SendEvents
+		l.setRate(k, l.appRate(name, attr.RateLimit))
 		fresh[name] = k
 	}
 	l.kinds = fresh
@@ -155,6 +161,7 @@ func (r *Runtime) Run(ctx context.Context) (exit int, why string) {
 	l.goes(func() { l.taker(background) })
 	l.goes(func() { l.settler(background) })
 	l.goes(func() { l.publisher(background) })
+	l.listenToControl()
 	l.goes(func() { l.followSignals(background) })
 	l.goes(func() {
 		for ev := range l.broker.Events() {

@@ -47,12 +47,30 @@ type remote struct {
 	// under way at most, so sending never blocks.
 	publishing  bool
 	toPublisher chan []broker.Publication
+	// mails are the commands of remote control; nil: none. replies wait for the publisher.
+	mails   <-chan broker.Broadcast
+	replies []broker.Publication
+	queues  []queue
+	// limited are the kinds that have, or had, a rate; rates are those that remote
+	// control has set, as text.
+	limited []*taskKind
+	rates   map[string]string
+	// dirty: what is revoked has changed since it was written down.
+	dirty bool
 }
 
 func newRemote(cfg RemoteConfig, b broker.Consumer, info agent.Info) *remote {
 	clock := new(events.Clock)
-	r := &remote{clock: clock, toPublisher: make(chan []broker.Publication, 1)}
+	r := &remote{clock: clock, toPublisher: make(chan []broker.Publication, 1), rates: map[string]string{}}
 	r.fanout, _ = b.(broker.Fanout)
+	if r.fanout != nil && cfg.Control != "" {
+		r.mails = r.fanout.Listen(cfg.Control + ".pidbox")
+	}
+	for i, q := range info.Queues {
+		if i < len(info.Remote.Queues) {
+			r.queues = append(r.queues, queue{q.Name, info.Remote.Queues[i]})
+		}
+	}
 	if r.fanout == nil {
 		cfg.Events, cfg.Heartbeat = false, 0
 	}
@@ -79,11 +97,18 @@ func (l *loop) announce() {
 		l.signalPython("heartbeat_sent", nil)
 		r.sender.Beat(l.now, l.status(), l.connected)
 	}
-	if r.publishing || !l.connected || r.fanout == nil || !r.sender.Due(l.now) {
+	if r.publishing || !l.connected || r.fanout == nil || !r.sender.Due(l.now) && len(r.replies) == 0 {
 		return
 	}
 	r.publishing = true
-	r.toPublisher <- r.sender.Collect()
+	r.toPublisher <- l.outbound()
+}
+
+// outbound is all that is to be published: replies first, somebody waits for them.
+func (l *loop) outbound() []broker.Publication {
+	batch := append(l.remote.replies, l.remote.sender.Collect()...)
+	l.remote.replies = nil
+	return batch
 }
 
 // publisher carries batches to the broker.
@@ -116,7 +141,7 @@ func (l *loop) farewell() {
 	if r.fanout == nil || !l.connected {
 		return
 	}
-	batch := r.sender.Collect()
+	batch := l.outbound()
 	if len(batch) == 0 {
 		return
 	}

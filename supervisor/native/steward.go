@@ -31,12 +31,13 @@ const maxAsks = 5
 // ask is one question for the steward.
 type ask struct {
 	op      string
-	message string         // of the exception
-	args    map[string]any // further arguments
-	entry   *entry         // nil for opSignal
-	then    broker.Verb    // the verdict when no steward can answer
-	died    bool           // a child died: a requeue counts a death
-	parked  int            // deaths, when it is to be parked afterwards
+	message string             // of the exception
+	args    map[string]any     // further arguments
+	entry   *entry             // nil for opSignal
+	then    broker.Verb        // the verdict when no steward can answer
+	died    bool               // a child died: a requeue counts a death
+	answer  func(agent.Answer) // of remote control: no verdict follows, and it is asked once
+	parked  int                // deaths, when it is to be parked afterwards
 	seq     uint64
 	tries   int
 }
@@ -211,6 +212,10 @@ func (l *loop) onAnswer(f wire.Frame) {
 	if err := json.Unmarshal(f.Payload, &ans); err != nil {
 		ans.Error = "unreadable answer: " + err.Error()
 	}
+	if a.answer != nil {
+		a.answer(ans)
+		return
+	}
 	if ans.Error != "" {
 		l.log.Error("the steward could not record what became of a task", zap.String("op", a.op), zap.String("error", ans.Error), zap.Int("tries", a.tries))
 		l.askAgain(a)
@@ -239,6 +244,10 @@ func (l *loop) settleThen(a *ask) {
 // askAgain puts a question that was not answered to the same or the next steward, and
 // at last takes the default verdict, aloud.
 func (l *loop) askAgain(a *ask) {
+	if a.answer != nil {
+		a.answer(agent.Answer{Error: "the steward died while it was asked"})
+		return
+	}
 	if a.tries < maxAsks {
 		l.asks = append([]*ask{a}, l.asks...)
 		return

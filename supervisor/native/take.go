@@ -170,6 +170,9 @@ func (l *loop) meet(e *entry, fate consumer.Fate) {
 }
 
 func (l *loop) reserve(e *entry) {
+	if l.heldBack(e) {
+		return
+	}
 	if err := l.book.Reserve(e); err != nil {
 		l.bug("cannot reserve a delivery", err)
 	}
@@ -180,6 +183,7 @@ func (l *loop) due() {
 	for _, e := range l.book.Due(l.now) {
 		l.reserve(e)
 	}
+	l.releaseLimited()
 }
 
 func (l *loop) brokerSaid(ev broker.Event) {

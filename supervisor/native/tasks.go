@@ -30,6 +30,7 @@ type taskKind struct {
 	// events: its events are wanted, if any are; begun is how many have begun.
 	events bool
 	begun  int64
+	limit  *limit // nil: it never had a rate
 }
 
 // A kind is short when its next task can be expected to end within a few

@@ -30,7 +30,7 @@ def describe(app, jsonable):
 def broker_info(app):
     """What `stats` says of the broker; no password anywhere."""
     from kombu.utils.url import maybe_sanitize_url
-    info = app.connection_for_read().info()
+    info = app.connection_for_read(heartbeat=app.conf.broker_heartbeat).info()
     info.pop('password', None)
     info['alternates'] = [maybe_sanitize_url(str(url)) for url in info.get('alternates') or ()]
     if isinstance(info.get('hostname'), str):
