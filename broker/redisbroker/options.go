@@ -116,10 +116,8 @@ func parseOptions(raw map[string]json.RawMessage) (o options, warnings []string,
 			err = json.Unmarshal(value, &o.masterName)
 		case "ack_emulation":
 			err = acks(value)
-		case "sentinel_kwargs":
-			err = o.sentinel(value)
-		case "fanout_prefix", "fanout_patterns", "sentinel_fanout_compat":
-			err = o.setFanout(name, value)
+		case "sentinel_kwargs", "fanout_prefix", "fanout_patterns", "sentinel_fanout_compat":
+			err = o.setOther(name, value)
 		default:
 			switch {
 			case refused[name] != "":
@@ -220,8 +218,10 @@ func (o *options) sentinel(value json.RawMessage) error {
 	return nil
 }
 
-func (o *options) setFanout(name string, value json.RawMessage) error {
+func (o *options) setOther(name string, value json.RawMessage) error {
 	switch name {
+	case "sentinel_kwargs":
+		return o.sentinel(value)
 	case "fanout_patterns":
 		return truthy(value, &o.fanoutPatterns)
 	case "sentinel_fanout_compat":
