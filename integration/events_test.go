@@ -145,8 +145,13 @@ func TestEventsAreThoseOfCelery(t *testing.T) {
 	crisper, all := play(t, harness.Options{}, (*harness.Stage).Crisper)
 	for _, row := range eventful {
 		t.Run(row.name, func(t *testing.T) {
-			want := wanted(row.name, stock[row.name])
-			if diff := cmp.Diff(want, crisper[row.name]); diff != "" {
+			want, got := wanted(row.name, stock[row.name]), crisper[row.name]
+			if row.name == "retry" { // under load Celery begins the second run before it tells the end of the first
+				byType := func(a, b map[string]any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }
+				slices.SortFunc(want, byType)
+				slices.SortFunc(got, byType)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("Celery (-) and Crisper (+) differ:\n%s", diff)
 			}
 		})

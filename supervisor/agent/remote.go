@@ -26,6 +26,7 @@ const (
 	OpEncode      = "encode"       // {"reply"}: Reply is an Encoded
 	OpMail        = "mail"         // {"body" (base64), "content_type", "content_encoding"}: Reply is the body as JSON
 	OpMarkRevoked = "mark_revoked" // {"ids"}: the backend is told of tasks that do not run
+	OpStateDB     = "statedb"      // {"path"}: Reply is what Celery kept there
 	OpAddQueue    = "add_queue"    // {"arguments"} of add_consumer: Reply is a NewQueue
 )
 

@@ -23,6 +23,7 @@ type RevokedSet struct {
 	since   map[string]mark
 	order   []string // of adding; ids that were added again stand in it twice
 	first   int      // where order begins; what is before has been purged
+	changes int
 }
 
 // mark is when an id was added, and its place in the order.
@@ -57,6 +58,7 @@ func (r *RevokedSet) Len() int { return len(r.since) }
 // Add revokes an id, or revokes it anew.
 func (r *RevokedSet) Add(now time.Time, id string) {
 	id = strings.Clone(id) // it may be a part of a whole message
+	r.changes++
 	r.since[id] = mark{at: now, place: len(r.order)}
 	r.order = append(r.order, id)
 	if len(r.since) >= r.max {
@@ -69,6 +71,9 @@ func (r *RevokedSet) Add(now time.Time, id string) {
 
 // Remove takes an id out.
 func (r *RevokedSet) Remove(id string) { delete(r.since, id) }
+
+// Changes grows with each Add.
+func (r *RevokedSet) Changes() int { return r.changes }
 
 // IDs lists the ids, oldest first.
 func (r *RevokedSet) IDs() []string {

@@ -278,6 +278,7 @@ func (l *loop) turn() {
 	l.take()
 	l.flush()
 	l.announce()
+	l.keepState()
 	l.measure()
 	l.watchProgress()
 	l.publishHealth()
@@ -297,6 +298,7 @@ func (l *loop) nextWake() time.Time {
 	}
 	next = earliest(next, l.nextSlowHead())
 	next = earliest(next, l.nextLimited())
+	next = earliest(next, l.nextSave())
 	next = earliest(next, l.stewardAt)
 	if !l.holding.IsZero() {
 		next = earliest(next, l.holding.Add(holdAcks))

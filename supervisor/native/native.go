@@ -132,6 +132,12 @@ func New(cfg Config, deps Deps, first Zygote, info agent.Info) (*Runtime, error)
 	z.loaded, z.preload = true, info.PreloadSeconds
 	l.generation = 1
 	l.setInfo(info)
+	kept, found, err := loadState(cfg.Remote.StateDB)
+	if err != nil {
+		return nil, err
+	}
+	l.recall(kept)
+	l.remote.stateFound = found
 	return &Runtime{loop: l}, nil
 }
 
@@ -172,6 +178,7 @@ func (r *Runtime) Run(ctx context.Context) (exit int, why string) {
 	l.now = l.deps.Now()
 	l.step(pool.Opened{})
 	l.step(pool.GenerationReady{Generation: 1})
+	l.importState()
 	l.forkSteward()
 	l.run(ctx)
 	l.close(cancel)
@@ -183,6 +190,7 @@ func (r *Runtime) Run(ctx context.Context) (exit int, why string) {
 func (l *loop) close(cancel context.CancelFunc) {
 	l.leaving = true
 	l.farewell()
+	l.lastSave()
 	call, done := context.WithTimeout(l.ctx, 2*time.Second)
 	if err := l.broker.Close(call); err != nil {
 		l.log.Warn("cannot give up our presence at the broker", zap.Error(err))

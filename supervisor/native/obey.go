@@ -67,7 +67,6 @@ func (l *loop) revoke(ids []string, method string) {
 	for _, id := range ids {
 		l.consumer.Revoked().Add(l.now, id)
 	}
-	l.remote.dirty = true
 	for _, c := range l.inOrder {
 		for _, e := range l.book.Sent(ledger.Child(c.id)) {
 			if e.Place == ledger.Queued && slices.Contains(ids, e.Delivery.Message.ID) {

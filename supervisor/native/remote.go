@@ -55,8 +55,14 @@ type remote struct {
 	// control has set, as text.
 	limited []*taskKind
 	rates   map[string]string
-	// dirty: what is revoked has changed since it was written down.
-	dirty bool
+	// waits counts what has to be known before the first Take; mingled: once is enough.
+	waits   int
+	mingled bool
+	// What is revoked is kept (statedb.go): kept is the number of changes that are written
+	// down, -1 if that has to be done in any case.
+	kept               int
+	saving, stateFound bool
+	savedAt            time.Time
 }
 
 func newRemote(cfg RemoteConfig, b broker.Consumer, info agent.Info) *remote {

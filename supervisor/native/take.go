@@ -21,7 +21,7 @@ const (
 
 // take asks the broker for as much as our credit allows, if it may have some.
 func (l *loop) take() {
-	if l.taking || l.draining || !l.connected || l.exhausted || l.cfg.Purge {
+	if l.taking || l.draining || !l.connected || l.exhausted || l.cfg.Purge || l.remote.waits > 0 {
 		return
 	}
 	n := min(l.credit(), takeBatch)
@@ -240,6 +240,7 @@ func (l *loop) onConnected(e broker.Connected) {
 	if l.cfg.Purge {
 		l.purge()
 	}
+	l.mingle()
 	l.connected, l.exhausted = true, false
 	l.brokerState.Connected, l.brokerState.Server, l.brokerState.Since, l.brokerState.Error = true, e.Server, l.now, ""
 	l.metrics.BrokerConnected(true)

@@ -227,17 +227,10 @@ func TestAllProblemsAreToldAtOnce(t *testing.T) {
 	}
 }
 
-func TestWhatDoesNothingYetIsSaidAtStart(t *testing.T) {
-	plan := mustParse(t, "-E", "-S", "state.db")
-	text := strings.Join(plan.Warnings, "\n")
-	for _, want := range []string{"-S/--statedb has no effect"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("not said: %s\nin: %s", want, text)
-		}
-	}
+func TestWhatMayGoWrongIsSaidAtStart(t *testing.T) {
 	pod := plainWorld
 	pod.Kubernetes = true
-	plan, _ = parse(t, nil, pod)
+	plan, _ := parse(t, nil, pod)
 	if len(plan.Warnings) != 1 || !strings.Contains(plan.Warnings[0], "terminationGracePeriodSeconds") {
 		t.Errorf("in a pod without a grace: %q", plan.Warnings)
 	}

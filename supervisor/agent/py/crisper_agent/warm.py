@@ -99,7 +99,7 @@ def run_tasks(loaded, frame):
             for _ in range(FRAMES):
                 ours.send(frame)
             ours.send(wire.pack(wire.EXIT, 0))
-            child = executor.Executor(loaded, {}, theirs, memoryview(bytearray(16)).cast('Q'))
+            child = executor.Executor(loaded, {}, theirs, memoryview(bytearray(24)).cast('Q'))
             try:
                 child.loop()
             except executor.Leave:
