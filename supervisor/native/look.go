@@ -54,7 +54,7 @@ func (l *loop) publishHealth() {
 // watchProgress notices when there is work, room and a connection, and yet
 // nothing has been started, and the first moment at which the pool is ready.
 func (l *loop) watchProgress() {
-	if l.readyAt.IsZero() && l.connected && l.anyReady() {
+	if l.readyAt.IsZero() && l.connected && l.anyReady() && l.remote.waits == 0 {
 		l.readyAt = l.now
 		l.onReady()
 	}
