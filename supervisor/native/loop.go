@@ -303,7 +303,7 @@ func (l *loop) nextWake() time.Time {
 	if !l.holding.IsZero() {
 		next = earliest(next, l.holding.Add(holdAcks))
 	}
-	if l.connected && !l.remote.publishing {
+	if l.connected && l.remote.fanout != nil && !l.remote.publishing {
 		next = earliest(next, l.remote.sender.NextWake())
 	}
 	if l.draining {

@@ -2,6 +2,7 @@ package native
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -119,13 +120,14 @@ func (l *loop) outbound() []broker.Publication {
 
 // publisher carries batches to the broker.
 func (l *loop) publisher(ctx context.Context) {
+	fanout := l.remote.fanout
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case batch := <-l.remote.toPublisher:
 			call, cancel := context.WithTimeout(ctx, brokerTimeout)
-			err := l.remote.fanout.Publish(call, batch)
+			err := fanout.Publish(call, batch)
 			cancel()
 			l.post(asked{func(l *loop) { l.published(batch, err) }})
 		}
@@ -134,7 +136,13 @@ func (l *loop) publisher(ctx context.Context) {
 
 func (l *loop) published(batch []broker.Publication, err error) {
 	l.remote.publishing = false
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, broker.ErrRefused):
+		// Without the right to publish, tasks can be run all the same.
+		l.remote.fanout = nil
+		l.log.Error("the broker does not let us publish: no events and no replies to remote control", zap.Error(err))
+	default:
 		l.remote.sender.Return(batch)
 		l.brokerFailed("cannot send events", err)
 	}
