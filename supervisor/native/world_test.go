@@ -41,6 +41,12 @@ type world struct {
 
 func newWorld(t *testing.T, change func(*Config), tasks map[string]agent.Task) *world {
 	t.Helper()
+	return newWorldOn(t, func(b *memoryBroker) broker.Consumer { return b }, change, tasks)
+}
+
+// newWorldOn has a broker around the one in memory.
+func newWorldOn(t *testing.T, around func(*memoryBroker) broker.Consumer, change func(*Config), tasks map[string]agent.Task) *world {
+	t.Helper()
 	w := &world{
 		t: t, broker: newMemoryBroker(), reaper: newFakeReaper(),
 		signals: make(chan os.Signal, 4), exited: make(chan int, 1),
@@ -56,7 +62,7 @@ func newWorld(t *testing.T, change func(*Config), tasks map[string]agent.Task) *
 	info := agent.Info{Hostname: "celery@test", Tasks: tasks, Accept: []string{"application/json"}}
 	rt, err := New(cfg, Deps{
 		Log: zaptest.NewLogger(t), Metrics: ops.NewMetrics(prometheus.NewRegistry()),
-		Reaper: w.reaper, Broker: w.broker, Signals: w.signals,
+		Reaper: w.reaper, Broker: around(w.broker), Signals: w.signals,
 		Launch: func(context.Context, int) (Zygote, error) { return nil, errors.New("no second zygote here") },
 		Now:    time.Now, Jitter: func() float64 { return 0 }, Stderr: os.Stderr,
 		OnBug: func(what string, err error) { t.Errorf("internal error: %s: %v", what, err) },
