@@ -201,3 +201,44 @@ func TestRatesAreKept(t *testing.T) {
 		t.Errorf("eight tasks of 5/s were begun within %.2f s", took)
 	}
 }
+
+func TestTerminatingBySIGUSR1IsASoftTimeLimit(t *testing.T) {
+	s := prepared(t, harness.Options{})
+	s.Crisper(t, "-c", "1")
+	id := s.Send(t, harness.T("soft", 60))
+	running(t, s, id)
+	eval[any](t, s, `app.control.revoke("%s", terminate=True, signal="SIGUSR1", reply=True, limit=1)`, id)
+	if r := s.Result(t, id); r.State != "SUCCESS" || r.Text() != "soft limit" {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestAnAppThatPicklesIsControlledInPickles(t *testing.T) {
+	for _, version := range []harness.Options{{}, harness.Old(t)} {
+		s := harness.NewStage(t, version)
+		s.App.Conf = map[string]any{"task_serializer": "pickle", "result_serializer": "pickle", "accept_content": []string{"pickle"}}
+		s.App.Env = append(s.App.Env, "C_FORCE_ROOT=1")
+		client, err := s.StartClient(s.App)
+		harness.Must(t, err)
+		s.Client = client
+		eval[any](t, s, "%s", prelude)
+		s.Crisper(t, "-c", "1")
+		id := s.Send(t, harness.T("sleepy", 60))
+		running(t, s, id)
+		for _, row := range []struct{ code, want string }{
+			{`only(app.control.ping(timeout=3, limit=1))`, "map[ok:pong]"},
+			{`only(inspect.reserved())`, "[]"},
+			{`"result_serializer" in only(inspect.conf())`, "true"},
+			{`only(ask("double", number=4))`, "map[ok:8]"},
+			{`only(app.control.rate_limit("sample.add", "1/s", reply=True, limit=1))["ok"][:8]`, "new rate"},
+			{`only(app.control.revoke("` + id + `", terminate=True, reply=True, limit=1))`, "map[ok:terminate: " + id + "]"},
+		} {
+			if got := fmt.Sprint(eval[any](t, s, "%s", row.code)); got != row.want {
+				t.Errorf("%s: %s", row.code, got)
+			}
+		}
+		if r := s.Result(t, id); r.State != "REVOKED" {
+			t.Errorf("%+v", r)
+		}
+	}
+}

@@ -30,7 +30,7 @@ func (l *loop) killChild(c *child, a pool.Kill) {
 		l.unborn(c, "it was given up before it was forked")
 		return
 	}
-	if c.kill.Reason == "" {
+	if c.kill.Reason == "" && !harmless(a.Signal) {
 		c.kill = a
 	}
 	if a.Reason == pool.ReasonOOM {
@@ -72,6 +72,15 @@ const (
 	sigstop = syscall.SIGSTOP
 	sigcont = syscall.SIGCONT
 )
+
+// harmless signals end nothing: should the child die all the same, that was not why.
+func harmless(signal string) bool {
+	switch signal {
+	case "SIGUSR1", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGCHLD", "SIGURG", "SIGWINCH":
+		return true
+	}
+	return false
+}
 
 func sysSignal(s os.Signal) syscall.Signal {
 	if sig, ok := s.(syscall.Signal); ok {

@@ -80,8 +80,9 @@ class Operations:
 
     def do_mail(self, spec, payload, record):
         """A command that came in another form than JSON."""
-        accept = self.app.conf.accept_content
-        body = loads(base64.b64decode(spec['body']), spec['content_type'], spec['content_encoding'], accept=accept)
+        from . import describe as own
+        body = loads(base64.b64decode(spec['body']), spec['content_type'], spec['content_encoding'],
+                     accept=own.accept(self.app))
         record.reply = json.loads(json.dumps(body, default=repr))
 
     def do_mark_revoked(self, spec, payload, record):
