@@ -20,6 +20,7 @@ const module = "crisper"
 var pure = map[string]bool{
 	"broker": true, "broker/celerymsg": true,
 	"supervisor/pool": true, "supervisor/consumer": true, "supervisor/ledger": true,
+	"supervisor/events": true, "supervisor/control": true,
 	"supervisor/command": true,
 	"beat":               true, "beat/schedule": true, "beat/planner": true, "beat/message": true, "beat/lease/election": true,
 }
