@@ -38,7 +38,7 @@ func faults() []fault {
 		{name: "stop", title: "the leader stopped for longer than the Lease, then continued", recovery: "stop " + next,
 			limit: afterDeath, mayDouble: true, do: freeze},
 		{name: "api-cut", title: "API server unreachable for the leader only", recovery: "cut " + next, limit: afterDeath, api: true, do: cutOff},
-		{name: "broker", title: "the broker killed or stopped, and started again", recovery: "broker back → first message", mayDouble: true, do: breakBroker},
+		{name: "broker", title: "the broker away for some seconds", recovery: "broker back → first message", mayDouble: true, do: breakBroker},
 		{name: "clock", title: "TERM, the clocks of two of three wrong by +1 h and −1 h", recovery: "TERM " + next, limit: afterTerm,
 			skews: []int{0, 3600, -3600}, do: roll},
 		{name: "api-restart", title: "API server killed and started again", recovery: "API server back → first message", api: true, alone: true, do: restartAPI},
@@ -117,7 +117,7 @@ func roll(ctx context.Context, t *trial) error {
 	if err := t.another(ctx); err != nil {
 		return err
 	}
-	if err := old.leave(ctx); err != nil {
+	if err := old.left(ctx); err != nil {
 		t.note = err.Error()
 	}
 	old.process.End()

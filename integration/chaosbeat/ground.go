@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"time"
 
 	rbac "k8s.io/api/rbac/v1"
@@ -27,7 +26,7 @@ type ground struct {
 	bed              *harness.Bed
 	plane            *controlplane.ControlPlane // nil: nobody needs one
 	skewed           skewedBinary
-	starting         sync.Mutex // so that RabbitMQ is not started many times at once
+	rabbit           string // address of RabbitMQ, where that is the broker
 }
 
 func layGround(ctx context.Context, election, broker string) (*ground, error) {
@@ -37,10 +36,14 @@ func layGround(ctx context.Context, election, broker string) (*ground, error) {
 	}
 	g := &ground{election: election, broker: broker, bed: bed}
 	if election == byKubernetes {
-		if g.plane, err = controlplane.Make(ctx, controlplane.Options{}); err != nil {
-			bed.Remove()
-			return nil, err
-		}
+		g.plane, err = controlplane.Make(ctx, controlplane.Options{})
+	}
+	if err == nil && broker == onRabbitMQ {
+		g.rabbit, err = startServer(ctx, bed)
+	}
+	if err != nil {
+		g.remove()
+		return nil, err
 	}
 	return g, nil
 }
@@ -56,6 +59,7 @@ func (g *ground) remove() {
 type broker interface {
 	source
 	url() string
+	env() []string
 	// breakIt is the row in which the broker goes away and comes back.
 	breakIt(ctx context.Context, b *book) error
 }
@@ -119,9 +123,7 @@ func (s *set) lay(ctx context.Context, skews []int) (err error) {
 
 func (s *set) startBroker(ctx context.Context) (broker, error) {
 	if s.ground.broker == onRabbitMQ {
-		s.ground.starting.Lock()
-		defer s.ground.starting.Unlock()
-		return startRabbitMQ(ctx, s.bed)
+		return newRabbit(s.bed, s.ground.rabbit, filepath.Base(s.bed.Dir))
 	}
 	return startRedis(ctx, s.bed)
 }

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"crisper/integration/harness"
 )
 
@@ -23,11 +25,18 @@ type redisBroker struct {
 }
 
 func startRedis(ctx context.Context, bed *harness.Bed) (broker, error) {
+	redis.SetLogger(silent{})
 	server, err := bed.StartRedis(ctx, harness.RedisOptions{Durable: true})
 	return &redisBroker{server: server}, err
 }
 
-func (r *redisBroker) url() string { return r.server.URL(0) }
+func (r *redisBroker) url() string   { return r.server.URL(0) }
+func (r *redisBroker) env() []string { return []string{"TICKS_QUEUE=" + queue} }
+
+// silent: that a server which was killed does not answer is no news.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // read: new messages are pushed in front, so those that were read are the last ones.
 func (r *redisBroker) read(ctx context.Context, anew bool) ([]message, error) {

@@ -40,7 +40,7 @@ func (r *replica) start() error {
 		"PYTHONPATH=" + filepath.Join(bed.Root, "integration", "chaosbeat", "app"),
 		"PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1", "CELERY_BROKER_URL=" + r.set.broker.url(),
 	}
-	r.process, err = bed.Start(harness.Command{Name: r.name, Args: args, Env: append(env, r.env...)})
+	r.process, err = bed.Start(harness.Command{Name: r.name, Args: args, Env: append(append(env, r.set.broker.env()...), r.env...)})
 	return err
 }
 
@@ -70,8 +70,8 @@ func (r *replica) state(ctx context.Context) (ops.State, error) {
 	return s, nil
 }
 
-// leave sends TERM and wants exit code 0 in good time.
-func (r *replica) leave(ctx context.Context) error {
+// left waits for the end after TERM, and wants exit code 0 in good time.
+func (r *replica) left(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	code, _, err := r.process.Wait(ctx)

@@ -4,6 +4,7 @@ Nothing here knows Crisper. What the entries are called and how often they come 
 repeated in entries.go, which counts them.
 """
 
+import os
 from datetime import timedelta
 
 from celery import Celery
@@ -11,7 +12,7 @@ from celery.beat import BeatLazyFunc
 from celery.schedules import crontab
 
 app = Celery("ticks")
-app.conf.update(task_default_queue="ticks", task_ignore_result=True, result_expires=None, timezone="Europe/Berlin")
+app.conf.update(task_default_queue=os.environ["TICKS_QUEUE"], task_ignore_result=True, result_expires=None, timezone="Europe/Berlin")
 
 
 @app.task
