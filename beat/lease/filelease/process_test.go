@@ -39,16 +39,16 @@ func candidate(path string) {
 		panic(err)
 	}
 	_ = lease.New(b, patient).Run(context.Background(), func(ctx context.Context, term lease.Term) {
+		began := time.Now() // before anybody can know that it is time to stop us
 		fmt.Println("leads", term.Token)
-		work(ctx, term)
+		work(ctx, term, began)
 		fmt.Println("ended", term.Token)
 	})
 }
 
 // work acts every millisecond, and asks before: what it does in an ended term would be
 // seen by the test as "acts" after "leads" of another.
-func work(ctx context.Context, term lease.Term) {
-	last := time.Now()
+func work(ctx context.Context, term lease.Term, last time.Time) {
 	for ctx.Err() == nil {
 		now := time.Now()
 		if now.Sub(last) > time.Second { // we were stopped

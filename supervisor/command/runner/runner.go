@@ -58,7 +58,8 @@ func Run(ctx context.Context, cfg Config, deps Deps) (exit int, why string, err 
 	}
 	l.metrics.Build(deps.Version)
 	l.openCgroup()
-	l.reap(ctx)
+	reaped := l.reap(ctx)
+	defer func() { cancel(); <-reaped }() // nothing is collected for us after our end
 	l.serve(ctx, registry)
 	l.run(ctx)
 	process.TerminationMessage(cfg.TerminationLog, lastWords(l.exit, l.why))
@@ -110,15 +111,19 @@ type loop struct {
 // recentKept is how many transitions the state page shows; a command has few.
 const recentKept = 32
 
-func (l *loop) reap(ctx context.Context) {
+// reap starts the reaper; the channel is closed when it has ended.
+func (l *loop) reap(ctx context.Context) <-chan struct{} {
 	if err := reaper.BecomeSubreaper(); err != nil {
 		l.log.Warn("cannot become a subreaper; orphans of the command go to PID 1", zap.Error(err))
 	}
+	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		if err := l.reaper.Run(ctx); err != nil && ctx.Err() == nil {
 			l.log.Error("the reaper ended", zap.Error(err))
 		}
 	}()
+	return ended
 }
 
 func (l *loop) openCgroup() {
