@@ -19,8 +19,9 @@ type Fanout interface {
 	// reader is a thousand messages behind is dropped.
 	Listen(exchange string) <-chan Broadcast
 	// Publish sends a batch, in order. Safe to call again after ErrUnavailable, though
-	// a part may then arrive twice.
-	Publish(ctx context.Context, batch []Publication) error
+	// a part may then arrive twice. unheard: the last of those that were for everybody
+	// is known to have reached nobody.
+	Publish(ctx context.Context, batch []Publication) (unheard bool, err error)
 	// Ask broadcasts a question and gathers the replies until everybody who
 	// received it has answered, as far as the broker can tell, or ctx ends. make is
 	// given the address for replies and returns what to publish.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -152,13 +153,14 @@ func (r *recently) before(name string) bool {
 }
 
 // Publish implements broker.Fanout.
-func (c *Consumer) Publish(ctx context.Context, batch []broker.Publication) error {
+func (c *Consumer) Publish(ctx context.Context, batch []broker.Publication) (unheard bool, err error) {
 	s, err := c.current()
 	if err != nil {
-		return err
+		return false, err
 	}
-	_, err = c.publish(ctx, s, batch)
-	return err
+	reached, err := c.publish(ctx, s, batch)
+	forAll := func(p broker.Publication) bool { return !p.Direct }
+	return err == nil && reached == 0 && slices.ContainsFunc(batch, forAll), err
 }
 
 // publish returns how many subscribers the last fanout message reached.

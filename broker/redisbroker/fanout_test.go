@@ -23,7 +23,7 @@ func exerciseFanout(t *testing.T, s *server) {
 	t.Run("a reply to somebody who has left is dropped", func(t *testing.T) {
 		w := brokertest.Start(t, s.consumer(t, "w"))
 		defer w.Kill()
-		err := w.Consumer.(broker.Fanout).Publish(t.Context(), []broker.Publication{{Exchange: "gone", RoutingKey: "x", Direct: true, Body: []byte("1")}})
+		_, err := w.Consumer.(broker.Fanout).Publish(t.Context(), []broker.Publication{{Exchange: "gone", RoutingKey: "x", Direct: true, Body: []byte("1")}})
 		if err != nil {
 			t.Error(err)
 		}
@@ -47,7 +47,7 @@ func (s *server) answers(t *testing.T, name string) *brokertest.Worker {
 				t.Error(err)
 			}
 			body, _ := json.Marshal(name)
-			_ = c.Publish(context.Background(), []broker.Publication{{
+			_, _ = c.Publish(context.Background(), []broker.Publication{{
 				Exchange: question.ReplyTo.Exchange, RoutingKey: question.ReplyTo.RoutingKey, Direct: true, Body: body,
 			}})
 		}
@@ -88,7 +88,7 @@ func eventChannel(t *testing.T, s *server) {
 		t.Fatal(err)
 	}
 	event := broker.Publication{Exchange: "celeryev", RoutingKey: "task.multi", Headers: []byte(`{"hostname": "w"}`), Body: []byte(`[{}]`)}
-	if err := w.Consumer.(broker.Fanout).Publish(t.Context(), []broker.Publication{event}); err != nil {
+	if _, err := w.Consumer.(broker.Fanout).Publish(t.Context(), []broker.Publication{event}); err != nil {
 		t.Fatal(err)
 	}
 	m, err := sub.ReceiveMessage(t.Context())
@@ -114,7 +114,7 @@ func TestFanoutOnMiniredis(t *testing.T) { exerciseFanout(t, mini(t)) }
 
 func TestWithoutAConnectionNothingIsPublished(t *testing.T) {
 	c := mini(t).consumer(t, "w")
-	err := c.Publish(t.Context(), []broker.Publication{{Exchange: "celeryev"}})
+	_, err := c.Publish(t.Context(), []broker.Publication{{Exchange: "celeryev"}})
 	if !errors.Is(err, broker.ErrUnavailable) {
 		t.Errorf("%v", err)
 	}

@@ -196,3 +196,21 @@ func BenchmarkThreeEventsOfATask(b *testing.B) {
 		}
 	}
 }
+
+func TestHeartbeatsThatNobodyHearsComeSeldomUntilSomebodyDoes(t *testing.T) {
+	s := sender(nil)
+	s.Online(start, Status{})
+	s.Heard(start, false)
+	at := start.Add(2 * time.Second)
+	if !s.Beats(at) {
+		t.Fatal("the first heartbeat is late")
+	}
+	s.Beat(at, Status{}, true)
+	if s.Beats(at.Add(5*time.Second)) || !s.Beats(at.Add(6*time.Second)) {
+		t.Error("unheard heartbeats are not three periods apart")
+	}
+	s.Heard(at.Add(time.Second), true)
+	if !s.Beats(at.Add(3 * time.Second)) {
+		t.Error("somebody listens, and the next heartbeat is more than a period away")
+	}
+}

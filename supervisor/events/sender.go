@@ -55,7 +55,9 @@ type Sender struct {
 
 	online bool
 	beat   time.Time // the next heartbeat
-	latest time.Time // no event is older than the one before it
+	// unheard: the last thing that was told to everybody reached nobody.
+	unheard bool
+	latest  time.Time // no event is older than the one before it
 }
 
 // NewSender returns a Sender that has sent nothing.

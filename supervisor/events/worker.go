@@ -31,11 +31,31 @@ func (s *Sender) Beats(now time.Time) bool { return s.online && !now.Before(s.be
 // Beat sends the heartbeat that is due; while the broker is away it is only
 // counted off.
 func (s *Sender) Beat(now time.Time, st Status, connected bool) {
-	s.beat = now.Add(s.cfg.Heartbeat)
+	s.beat = now.Add(s.pause())
 	if !connected {
 		return
 	}
 	s.worker(now, "worker-heartbeat", s.cfg.Heartbeat.Seconds(), &st)
+}
+
+// unheardPause: while nobody listens, so many periods lie between two heartbeats.
+// Celery: every period is told, whoever hears it.
+const unheardPause = 3
+
+func (s *Sender) pause() time.Duration {
+	if s.unheard {
+		return unheardPause * s.cfg.Heartbeat
+	}
+	return s.cfg.Heartbeat
+}
+
+// Heard tells whether somebody listens. Whoever begins to listen hears the next
+// heartbeat after at most three periods, and every one from then on.
+func (s *Sender) Heard(now time.Time, heard bool) {
+	s.unheard = !heard
+	if next := now.Add(s.pause()); s.online && s.beat.After(next) {
+		s.beat = next
+	}
 }
 
 // Offline is the last sign of life.

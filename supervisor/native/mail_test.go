@@ -34,11 +34,11 @@ func (b *fanoutBroker) Run(ctx context.Context) error {
 
 func (b *fanoutBroker) Listen(string) <-chan broker.Broadcast { return b.mails }
 
-func (b *fanoutBroker) Publish(_ context.Context, batch []broker.Publication) error {
+func (b *fanoutBroker) Publish(_ context.Context, batch []broker.Publication) (bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.sent = append(b.sent, batch...)
-	return b.refuse
+	return false, b.refuse
 }
 
 func (b *fanoutBroker) Ask(context.Context, string, func(broker.Address) broker.Publication) ([]broker.Broadcast, error) {

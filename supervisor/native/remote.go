@@ -127,17 +127,18 @@ func (l *loop) publisher(ctx context.Context) {
 			return
 		case batch := <-l.remote.toPublisher:
 			call, cancel := context.WithTimeout(ctx, brokerTimeout)
-			err := fanout.Publish(call, batch)
+			unheard, err := fanout.Publish(call, batch)
 			cancel()
-			l.post(asked{func(l *loop) { l.published(batch, err) }})
+			l.post(asked{func(l *loop) { l.published(batch, unheard, err) }})
 		}
 	}
 }
 
-func (l *loop) published(batch []broker.Publication, err error) {
+func (l *loop) published(batch []broker.Publication, unheard bool, err error) {
 	l.remote.publishing = false
 	switch {
 	case err == nil:
+		l.remote.sender.Heard(l.now, !unheard)
 	case errors.Is(err, broker.ErrRefused):
 		// Without the right to publish, tasks can be run all the same.
 		l.remote.fanout = nil
@@ -161,7 +162,7 @@ func (l *loop) farewell() {
 	}
 	call, cancel := context.WithTimeout(l.ctx, 2*time.Second)
 	defer cancel()
-	if err := r.fanout.Publish(call, batch); err != nil {
+	if _, err := r.fanout.Publish(call, batch); err != nil {
 		l.log.Warn("cannot send the last events", zap.Error(err))
 	}
 }
