@@ -37,8 +37,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	set.IntVar(&s.rounds, "rounds", 3, "rounds, each with both sides")
 	set.IntVar(&s.entries, "entries", 10_000, "entries")
 	set.IntVar(&s.many, "many", 100_000, "entries of the start; 0: leave it out")
-	set.DurationVar(&s.window, "window", 40*time.Second, "what is measured of each side, at most 55s")
-	set.DurationVar(&s.lead, "lead", 12*time.Second, "for writing the schedule file and for the start")
+	set.DurationVar(&s.window, "window", 30*time.Second, "what is measured of each side, at most 55s")
+	set.DurationVar(&s.lead, "lead", 25*time.Second, "for writing the schedule file and for the start")
 	smoke := set.Bool("smoke", false, "a short run that shows whether it works")
 	write := set.Bool("write", false, "write the measured part of the page")
 	page := set.String("page", "docs/benchmarks-beat.md", "the page, from the repository's root")
@@ -85,7 +85,7 @@ func measure(ctx context.Context, s size, out io.Writer) (report, string, error)
 				return r, "", err
 			}
 			r.Sides[side] = append(r.Sides[side], f)
-			b.report("round %d %-7s late p50 %.1f ms, p99 %.1f ms, CPU %.1f %%, %.0f MB, %.1f published/s", i+1, side, f.P50, f.P99, f.CPU, f.Memory, f.Published)
+			b.report("round %d %-7s late p50 %.1f ms, p99 %.1f ms, CPU %.1f %% (first process %.1f %%), %.0f MB, %.1f published/s", i+1, side, f.P50, f.P99, f.CPU, f.First, f.Memory, f.Published)
 		}
 	}
 	if s.many > 0 {

@@ -61,6 +61,7 @@ func (r report) lines() []line {
 		{what: "published (due: " + fmt.Sprintf("%.1f", float64(r.Size.entries)/average.Seconds()) + ")", unit: "1/s", higherIsBetter: true,
 			of: func(f figures) float64 { return f.Published }},
 		{what: "CPU, Python included", unit: "% of a core", goal: "≤ 5 %", of: func(f figures) float64 { return f.CPU }, reached: func(v float64) bool { return v <= 5 }},
+		{what: "… of it the first process", unit: "% of a core", of: func(f figures) float64 { return f.First }},
 		{what: "private memory, Python included", unit: "MB", of: func(f figures) float64 { return f.Memory }},
 	}
 }

@@ -20,6 +20,7 @@ type figures struct {
 	P50       float64 `json:"late_p50_ms"`
 	P99       float64 `json:"late_p99_ms"`
 	CPU       float64 `json:"cpu_percent"`
+	First     float64 `json:"cpu_first_process_percent"`
 	Memory    float64 `json:"private_mb"`
 	Published float64 `json:"published_per_second"`
 }
@@ -77,11 +78,12 @@ func (b *bench) round(ctx context.Context, side string) (figures, error) {
 	if err := at(ctx, from); err != nil {
 		return figures{}, err
 	}
-	cpu, began := proctree.CPU(p.PID()), time.Now()
+	cpu, first, began := proctree.CPU(p.PID()), proctree.CPUOf(p.PID()), time.Now()
 	if err := at(ctx, until); err != nil {
 		return figures{}, err
 	}
-	cpu, lasted := proctree.CPU(p.PID())-cpu, time.Since(began)
+	cpu, first = proctree.CPU(p.PID())-cpu, proctree.CPUOf(p.PID())-first
+	percent := 100 / time.Since(began).Seconds()
 	memory, err := proctree.Measure(p.PID())
 	if err != nil {
 		return figures{}, fmt.Errorf("%w\n%s", err, b.bed.Tails(10))
@@ -92,9 +94,12 @@ func (b *bench) round(ctx context.Context, side string) (figures, error) {
 	if err == nil && doubled > 0 {
 		err = fmt.Errorf("%s: %d ticks came twice", side, doubled)
 	}
+	if due := work.due(0).Add(warmUp / 2); err == nil && came[0].After(due) {
+		err = fmt.Errorf("%s was not up at %s: give it more time with -lead", side, due.Format(time.TimeOnly))
+	}
 	late := work.lateness(came, from, until)
 	return figures{
-		P50: percentile(late, 50), P99: percentile(late, 99), CPU: 100 * cpu.Seconds() / lasted.Seconds(),
+		P50: percentile(late, 50), P99: percentile(late, 99), CPU: percent * cpu.Seconds(), First: percent * first.Seconds(),
 		Memory: float64(memory.Private) / 1e6, Published: float64(within(came, from, until)) / b.size.window.Seconds(),
 	}, err
 }
