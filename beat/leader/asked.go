@@ -134,7 +134,7 @@ func (t *term) onVerdict(a planner.Ask, v app.Verdict, err error) {
 	default:
 		answer := planner.Answered{ID: a.ID, Due: v.Due, Next: planning(t.info).MaxInterval}
 		if !v.Next.IsZero() {
-			answer.Next = max(0, v.Next.Sub(time.Now())) // by Python's clock, which is our own
+			answer.Next = max(0, time.Until(v.Next)) // by Python's clock, which is our own
 		}
 		t.step(t.asked, answer)
 	}
