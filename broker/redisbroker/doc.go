@@ -93,7 +93,7 @@
 //     request may have been delayed rather than lost.
 //   - A settlement whose answer was lost: the caller repeats it; what is then found
 //     gone was settled by it and is not reported as gone.
-//   - Half-open connections: the presence is shown every third of its period with a
+//   - Half-open connections: the presence is shown every third of its period (looked at every half, with empty hands) with a
 //     deadline of at most 2.5 s.
 //   - Our presence ran out (paused, cut off): on return everything in hand is asked
 //     for, before Connected; what others restored is reported as Gone. After more than

@@ -48,14 +48,15 @@ func (c *Consumer) beat(ctx context.Context, s *session, dead chan<- []expired) 
 	connected := time.Now()
 	renewed := connected
 	var watch watch
-	tick := time.NewTicker(c.cfg.Presence / 3)
-	defer tick.Stop()
+	next := time.NewTimer(c.cfg.Presence / 3)
+	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-next.C:
 		}
+		next.Reset(c.beatPause())
 		if c.closed.Load() {
 			continue
 		}
@@ -78,6 +79,14 @@ func (c *Consumer) beat(ctx context.Context, s *session, dead chan<- []expired) 
 			}
 		}
 	}
+}
+
+// beatPause is how long it is to the next beat: a worker with empty hands has time.
+func (c *Consumer) beatPause() time.Duration {
+	if c.resting.Load() {
+		return c.cfg.Presence / 2
+	}
+	return c.cfg.Presence / 3
 }
 
 func (c *Consumer) renewal() time.Duration { return min(c.cfg.options.visibility/3, time.Minute) }
@@ -115,7 +124,7 @@ func listed(reply []any) (others []expired) {
 }
 
 // beatTimeout: with a third of Presence between two beats, a half-open connection
-// is noticed within 4.5 s by the defaults.
+// is noticed within 4.5 s by the defaults, by a worker with empty hands within 5.5 s.
 func (c *Consumer) beatTimeout() time.Duration {
 	return min(max(c.cfg.Presence/2, 500*time.Millisecond), 2500*time.Millisecond)
 }
