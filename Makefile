@@ -19,7 +19,7 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 export PYTHON VERSION GO
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit test-race test-py test-integration integration fuzz bench bench-smoke chaos conformance controlplane \
+.PHONY: help build demo test unit test-race test-py test-integration integration fuzz bench bench-smoke bench-beat chaos chaos-beat conformance differential controlplane \
 	lint generate verify simulate clean venvs cross fmt vet tools
 
 help: ## List the targets
@@ -71,6 +71,15 @@ bench-smoke: build venvs
 
 chaos: build venvs ## Break things TRIALS times each and count lost and doubled tasks
 	@$(REAL) $(GO) run ./integration/chaos -trials $(TRIALS) $(ARGS)
+
+chaos-beat: build venvs controlplane ## Break the beat's replicas TRIALS times each and count missed and doubled ticks
+	@$(REAL) $(GO) run ./integration/chaosbeat -trials $(TRIALS) $(ARGS)
+
+bench-beat: build venvs ## 10 000 entries under crisper beat and celery beat
+	@$(REAL) $(GO) run ./integration/benchbeat $(ARGS)
+
+differential: build venvs ## The same cases under Celery's worker and Crisper's, compared field by field
+	@$(REAL) $(GO) run ./integration/differential $(ARGS)
 
 lint: tools ## go vet, staticcheck, known vulnerabilities, and the house rules
 	@integration/tools/lint.sh $(STATICCHECK) $(GOVULNCHECK)

@@ -108,6 +108,39 @@ s.close()
 	f.stop()
 }
 
+func TestTheStatusTellsWhoLeadsHereAndFromAfar(t *testing.T) {
+	t.Parallel()
+	bed := harness.New(t)
+	f := makeFleet(t, bed, beatRedis(t, bed), "--election", "redis")
+	socket := filepath.Join(t.TempDir(), "beat.sock")
+	f.more = func(*replica) []string { return []string{"--socket", socket} }
+	f.grow(1)
+	f.ticks(2)
+	holder := f.leader(20 * time.Second).state(t.Context()).Holder
+	for what, args := range map[string][]string{
+		"here":      {"--socket", socket},
+		"from afar": {"-A", "beatapp", "--python", bed.Python, "--election", "redis", "--lease-name", "fleet"},
+	} {
+		out, code, err := bed.Run(t.Context(), harness.Command{Name: "status", Dir: f.dir, Env: []string{"BEAT_BROKER=" + f.broker},
+			Args: append([]string{bed.Binary, "beat", "status"}, args...)})
+		var status struct {
+			Lease struct {
+				Leader string
+				Term   int
+			}
+			Last, Next []struct{ Entry, Task, Due string }
+		}
+		if err != nil || code != 0 {
+			t.Fatal(what, out, code, err)
+		}
+		harness.Must(t, json.Unmarshal([]byte(out), &status))
+		if status.Lease.Leader != holder || status.Lease.Term != 1 || len(status.Last) < 3 || len(status.Next) < 4 || status.Next[0].Task == "" {
+			t.Errorf("%s: %s", what, out)
+		}
+	}
+	f.stop()
+}
+
 // The preview of the real app, through its own Python, is what Celery says.
 func TestThePreviewIsThatOfTheApp(t *testing.T) {
 	t.Parallel()

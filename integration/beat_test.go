@@ -48,6 +48,16 @@ func TestBeatMissesAndDoublesNoTickWhateverHappensToTheLeader(t *testing.T) {
 	}
 }
 
+func TestBeatIsTheSameWithTheOldestCelery(t *testing.T) {
+	t.Parallel()
+	bed := harness.NewWith(t, harness.Old(t))
+	began := time.Now()
+	f := newFleet(t, bed, beatRedis(t, bed), 2, "--election", "file")
+	f.faults(1)
+	f.stop()
+	f.exact(began)
+}
+
 // faults breaks the leader in every way, so many times.
 func (f *fleet) faults(rounds int) {
 	for range rounds {

@@ -82,6 +82,9 @@ func (p *program) beat(ctx context.Context, plan options.BeatPlan) error {
 		return err
 	}
 	defer release()
+	if _, err := findPython(plan.Beat.App.Python); err != nil {
+		return exitError{exitUsage, err}
+	}
 	log, closeLog, err := p.logger(plan.Plan)
 	if err != nil {
 		return err

@@ -184,6 +184,9 @@ func beatApp(s Settings, plan BeatPlan, extra []string) app.Options {
 			given[key] = setting.value()
 		}
 	}
+	if s["no-color"].flag() {
+		given["no_color"] = true
+	}
 	return app.Options{
 		Python: python, App: s["app"].Text, Workdir: plan.Workdir, Config: s["config"].Text, Loader: s["loader"].Text,
 		Broker: s["broker"].Text, ResultBackend: s["result-backend"].Text, SkipChecks: s["skip-checks"].flag(), Beat: given, Extra: extra,
