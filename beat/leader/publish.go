@@ -15,7 +15,7 @@ import (
 
 // publish fills the messages of a batch and sends it.
 func (t *term) publish(l *lane, ticks []beat.Tick) {
-	l.open = ticks
+	l.open, l.sent = ticks, time.Now()
 	if l == t.asked {
 		t.render(ticks)
 		return

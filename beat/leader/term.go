@@ -67,6 +67,7 @@ type lane struct {
 	name    string
 	planner *planner.Planner
 	alarm   time.Time // by the shared clock
+	sent    time.Time // when a batch was last made, by our own
 	open    []beat.Tick
 }
 
@@ -80,6 +81,9 @@ const (
 	announceFor = 3 * time.Second
 	// turnEvery is the longest pause between two turns: the probe judges by them.
 	turnEvery = time.Second
+	// gather is the least time between two batches of a lane: where ticks are due all the
+	// time, a batch costs more than the ticks in it. One that comes after a rest is sent at once.
+	gather = 20 * time.Millisecond
 	// clockEvery is the time between two questions to the store's clock.
 	clockEvery = 10 * time.Second
 )
@@ -168,7 +172,7 @@ func (t *term) turn() {
 	}
 	now := t.clock.now()
 	for _, l := range []*lane{t.own, t.asked} {
-		if !l.alarm.IsZero() && !now.Before(l.alarm) {
+		if !l.alarm.IsZero() && l.wait(now) <= 0 {
 			l.alarm = time.Time{}
 			t.step(l, planner.Woke{})
 		}
@@ -181,13 +185,19 @@ func (t *term) pause() time.Duration {
 	now := t.clock.now()
 	for _, l := range []*lane{t.own, t.asked} {
 		if !l.alarm.IsZero() {
-			wait = min(wait, l.alarm.Sub(now))
+			wait = min(wait, l.wait(now))
 		}
 	}
 	if !t.registerAt.IsZero() {
 		wait = min(wait, time.Until(t.registerAt))
 	}
 	return max(wait, 0)
+}
+
+// wait is how long the lane may sleep: until its alarm, and a moment at least since its
+// last batch.
+func (l *lane) wait(now time.Time) time.Duration {
+	return max(l.alarm.Sub(now), gather-time.Since(l.sent))
 }
 
 // noteTurn leaves what the probe looks at.
