@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"strconv"
@@ -237,10 +238,12 @@ func (s *set) plot(ctx context.Context, leader *replica) error {
 			return false
 		}
 		for _, next := range state.Next {
-			if _, ours := periods[next.Entry]; ours {
-				known[next.Entry] = next.Due
-			}
+			known[next.Entry] = next.Due
 		}
+		for _, sent := range state.Last { // where ticks wait for a slow store, none is to come
+			known[sent.Entry] = sent.Due
+		}
+		maps.DeleteFunc(known, func(entry string, _ time.Time) bool { return periods[entry] == 0 })
 		return len(known) == len(periods)
 	})
 	s.grid = newGrid(leaseName, known)
