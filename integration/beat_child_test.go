@@ -72,7 +72,7 @@ func handedOver(t *testing.T, all []turn) {
 func childFleet(t *testing.T, n int) *fleet {
 	t.Helper()
 	bed := harness.New(t)
-	f := makeFleet(t, bed, beatRedis(t, bed), "--election", "file", "-S", "beatapp:Noting")
+	f := makeFleet(t, bed, beatRedis(t, bed), "--election", "redis", "-S", "beatapp:Noting")
 	f.write(ownScheduler)
 	f.grow(n)
 	return f

@@ -107,11 +107,34 @@ func (f *fleet) freeze() {
 	f.t.Helper()
 	old := f.leader(20 * time.Second)
 	harness.Must(f.t, old.Signal(syscall.SIGSTOP))
+	for f.lockedUp() {
+		harness.Must(f.t, old.Signal(syscall.SIGCONT))
+		f.ticks(1)
+		old = f.leader(20 * time.Second)
+		harness.Must(f.t, old.Signal(syscall.SIGSTOP))
+	}
 	f.within("STOP", afterKill, old)
 	f.ticks(2)
 	harness.Must(f.t, old.Signal(syscall.SIGCONT))
 	harness.Must(f.t, old.WaitReady(harness.Deadline(f.t, 10*time.Second)))
 	f.ticks(2)
+}
+
+// lockedUp: what was stopped holds the lock of the Lease's file, and keeps everybody
+// out until it goes on (beat/lease/filelease says so). It holds it for milliseconds.
+func (f *fleet) lockedUp() bool {
+	lock, err := os.Open(filepath.Join(f.dir, "celerybeat-schedule.lease.lock"))
+	if err != nil {
+		return false // another election
+	}
+	defer lock.Close()
+	for range 20 {
+		if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			return false
+		}
+		time.Sleep(10 * time.Millisecond) // another may hold it for a moment
+	}
+	return true
 }
 
 // restartInPlace is a container that is killed and started again at once: the same

@@ -1,6 +1,7 @@
 package child
 
 import (
+	"bufio"
 	"context"
 	_ "embed" // the Python side
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,6 +46,7 @@ type Beat struct {
 	mu     sync.Mutex
 	warm   *process // nil: none, or it leads
 	closed bool
+	leads  bool
 
 	reloads chan struct{} // capacity 1: the wish, not how often
 }
@@ -89,6 +92,20 @@ func (b *Beat) take() (*process, error) {
 	return b.start()
 }
 
+// Ready says that one leads, or is imported and waits.
+func (b *Beat) Ready() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.leads || b.warm != nil && b.warm.imported.Load() && !b.warm.gone()
+}
+
+// lead notes whether one leads.
+func (b *Beat) lead(yes bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.leads = yes
+}
+
 // Reload replaces the children: the next one loads the app anew.
 func (b *Beat) Reload() {
 	b.mu.Lock()
@@ -132,6 +149,8 @@ const (
 // Lead runs it until ctx ends, and returns when it is gone.
 func (b *Beat) Lead(ctx context.Context, term lease.Term) error {
 	pause := leastPause
+	b.lead(true)
+	defer b.lead(false)
 	for ctx.Err() == nil {
 		began := time.Now()
 		again := b.one(ctx, term)
@@ -209,6 +228,8 @@ type process struct {
 	control *os.File
 	ended   chan struct{}
 	once    sync.Once
+
+	imported atomic.Bool // it has said so
 }
 
 func (b *Beat) start() (*process, error) {
@@ -233,6 +254,7 @@ func (b *Beat) start() (*process, error) {
 		_ = wait() // how it ended is in ProcessState
 		close(p.ended)
 	}()
+	go p.listen()
 	first, err := json.Marshal(map[string]any{"argv": append([]string{"celery"}, b.cfg.Args...), "app": b.cfg.App, "env": b.cfg.Set})
 	if err == nil {
 		_, err = ours.Write(append(first, '\n'))
@@ -242,6 +264,13 @@ func (b *Beat) start() (*process, error) {
 		return nil, fmt.Errorf("cannot speak to %s: %w", b.python, err)
 	}
 	return p, nil
+}
+
+// listen waits for the one thing that a child says: that it has imported everything.
+func (p *process) listen() {
+	if _, err := bufio.NewReader(p.control).ReadString('\n'); err == nil {
+		p.imported.Store(true)
+	}
 }
 
 func (b *Beat) launch(cmd *exec.Cmd) (wait func() error, err error) {

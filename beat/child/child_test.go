@@ -129,7 +129,7 @@ func (b *bed) alive() (pids []string) {
 func TestAChildImportsAheadAndLeadsWhenItIsTold(t *testing.T) {
 	b := newBed(t, "-S", "proj.Sched")
 	beat := b.start()
-	b.until("the import", func() bool { return len(b.lines("imported")) == 1 })
+	b.until("the import", func() bool { return len(b.lines("imported")) == 1 && beat.Ready() })
 	if lead := b.lines("leads"); len(lead) > 0 {
 		t.Fatalf("it leads untold: %v", lead)
 	}

@@ -61,6 +61,8 @@ type Child interface {
 	Lead(ctx context.Context, term lease.Term) error
 	// Reload has it load the app again.
 	Reload()
+	// Ready says that it leads, or could at once.
+	Ready() bool
 	// Close ends what is kept ready.
 	Close()
 }

@@ -101,6 +101,7 @@ func (s *service) health() ops.Health {
 	if h.Campaigning {
 		status := s.elector.Status()
 		h.Leading, h.Token, h.Leader = status.State == "leading", status.Token, status.Leader
+		h.Cold = s.child != nil && !s.child.Ready()
 	}
 	return h
 }

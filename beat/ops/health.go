@@ -14,6 +14,7 @@ type Health struct {
 	Leading     bool
 	Token       uint64
 	Leader      string
+	Cold        bool        // celery beat is still being imported
 	Term        *TermHealth // nil: no term, or one of a child
 }
 
@@ -58,6 +59,8 @@ func (h Health) Ready() (bool, string) {
 		return false, "not ready: the app is being loaded"
 	case !h.Campaigning:
 		return false, "not ready: the campaign has not begun"
+	case h.Cold:
+		return false, "not ready: celery beat is being loaded"
 	case h.Leading:
 		return true, fmt.Sprintf("ready: leads, term %d", h.Token)
 	case h.Leader == "":

@@ -31,6 +31,7 @@ func TestProbesJudgeByProgress(t *testing.T) {
 		{"following nobody", Health{LoopAt: now, Loaded: true, Campaigning: true}, true, true, "nobody leads yet"},
 		{"following", Health{LoopAt: now, Loaded: true, Campaigning: true, Leader: "pod-1"}, true, true, "follows pod-1"},
 		{"leading", Health{LoopAt: now, Loaded: true, Campaigning: true, Leading: true, Token: 7, Term: term(0, 0, true)}, true, true, "leads, term 7"},
+		{"the child is not there", Health{LoopAt: now, Loaded: true, Campaigning: true, Cold: true}, true, false, "celery beat is being loaded"},
 		{"stopping", Health{LoopAt: now, Loaded: true, Campaigning: true, Stopping: true}, true, false, "stopping"},
 		{"the process is stuck", Health{LoopAt: ago(11 * time.Second), Loaded: true, Campaigning: true}, false, true, "follows"},
 		{"the term is stuck", Health{LoopAt: now, Loaded: true, Campaigning: true, Leading: true, Term: term(11*time.Second, 0, true)}, false, true, ""},
