@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -119,7 +120,21 @@ func (s *set) lay(ctx context.Context, skews []int) (err error) {
 	if err != nil {
 		return err
 	}
-	return s.plot(ctx, leader)
+	return errors.Join(s.checkClocks(ctx, skews), s.plot(ctx, leader))
+}
+
+// checkClocks sees that the clocks are as wrong as they should be.
+func (s *set) checkClocks(ctx context.Context, skews []int) error {
+	for i, skew := range skews {
+		state, err := s.replicas[i].state(ctx)
+		if err != nil {
+			return err
+		}
+		if off := time.Until(state.Now) - time.Duration(skew)*time.Second; off.Abs() > time.Minute {
+			return fmt.Errorf("the clock of %s is wrong by %s, not by %d s", s.replicas[i].name, time.Until(state.Now), skew)
+		}
+	}
+	return nil
 }
 
 func (s *set) startBroker(ctx context.Context) (broker, error) {
