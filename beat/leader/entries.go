@@ -38,7 +38,6 @@ func (t *term) announce(now loaded) bool {
 	}
 	t.announced = now.generation
 	t.other(func() {
-		t.importOnce(now.app)
 		changed, err := now.app.Announce(t.work)
 		t.post(func() { t.onAnnounced(now.app, changed, err) })
 	})
@@ -53,21 +52,6 @@ func (t *term) onAnnounced(of *app.App, changed bool, err error) {
 		t.apps.reread(of)
 	}
 	t.refresh()
-}
-
-// importOnce reads what Celery's own scheduler has left behind, for entries that have
-// no record yet.
-func (t *term) importOnce(of *app.App) {
-	t.imports.Do(func() {
-		ctx, cancel := context.WithTimeout(t.work, announceFor)
-		defer cancel()
-		records, err := of.Import(ctx, "")
-		if err != nil {
-			t.log.Warn("cannot read the schedule file of celery beat; entries that are new here count from now", zap.Error(err))
-			return
-		}
-		t.imported.Store(&records)
-	})
 }
 
 // onChange: the app was reloaded, died, or has read its entries anew.
@@ -126,11 +110,9 @@ func (t *term) registerNow(p plan) (map[string]beat.Record, error) {
 	for _, name := range p.names {
 		fresh[name] = beat.Record{Last: now}
 	}
-	if imported := t.imported.Load(); imported != nil {
-		for name, r := range *imported {
-			if _, known := fresh[name]; known && !r.Last.After(now) {
-				fresh[name] = r
-			}
+	for name, r := range t.imported {
+		if _, known := fresh[name]; known && !r.Last.After(now) {
+			fresh[name] = r
 		}
 	}
 	return t.site.Publisher.Register(t.work, t.it.Token, fresh)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -39,8 +38,9 @@ type service struct {
 	child   Child // nil: the ticks are ours
 	why     string
 
-	imports  sync.Once
-	imported atomic.Pointer[map[string]beat.Record]
+	// imported is what Celery's own scheduler has left behind, for entries that have no
+	// record yet.
+	imported map[string]beat.Record
 
 	loopAt      atomic.Int64 // of the signal loop, in ns of Unix time
 	campaigning atomic.Bool
@@ -113,6 +113,7 @@ func (s *service) run(ctx context.Context) error {
 		return err
 	}
 	if s.child == nil {
+		s.importFile(ctx)
 		go s.apps.run(ctx)
 	} else {
 		s.apps.close() // it was asked what it had to be: the child loads the app itself
@@ -147,6 +148,25 @@ func (s *service) open() error {
 	s.log.Warn("the leader runs `celery beat`", zap.String("why", s.why))
 	s.child, err = s.deps.NewChild(s.info, s.why)
 	return err
+}
+
+// importFor bounds the reading of a schedule file; one of 100 000 entries takes seconds.
+const importFor = time.Minute
+
+// importFile reads Celery's schedule file, before the campaign: nobody waits for a
+// follower.
+func (s *service) importFile(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, importFor)
+	defer cancel()
+	now, _ := s.apps.current()
+	records, err := now.app.Import(ctx, "")
+	if err != nil {
+		s.log.Warn("cannot read the schedule file of celery beat; entries that are new here count from now", zap.Error(err))
+		return
+	}
+	if s.imported = records; len(records) > 0 {
+		s.log.Info("the schedule file of celery beat was read", zap.String("file", s.info.ScheduleFilename), zap.Int("entries", len(records)))
+	}
 }
 
 // NeedsCelery says why an app needs Celery's own beat; "" when it does not.
