@@ -3,6 +3,7 @@ package leader
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,7 +80,29 @@ func (t *term) refresh() {
 	if strings.Join(now.info.Broker.URLs, " ") != strings.Join(t.info.Broker.URLs, " ") {
 		t.log.Warn("the app names another broker now; it is used when this process is started again")
 	}
+	t.drop()
 	t.register()
+}
+
+// drop takes entries that are gone out of the lanes before their records are dropped:
+// a tick that is sent after that would make a record anew.
+func (t *term) drop() {
+	if !t.begun {
+		return
+	}
+	stays := make(map[string]bool, len(t.wanted.names))
+	for _, name := range t.wanted.names {
+		stays[name] = true
+	}
+	gone := func(e planner.Entry) bool { return !stays[e.Name] }
+	for _, l := range []struct {
+		lane    *lane
+		entries []planner.Entry
+	}{{t.own, t.plan.own}, {t.asked, t.plan.asked}} {
+		if slices.ContainsFunc(l.entries, gone) {
+			t.step(l.lane, planner.Reloaded{Entries: slices.DeleteFunc(slices.Clone(l.entries), gone)})
+		}
+	}
 }
 
 // register asks for the records, and begins or goes on with them.
