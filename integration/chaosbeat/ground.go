@@ -265,17 +265,6 @@ func (s *set) plot(ctx context.Context, leader *replica) error {
 	return err
 }
 
-// others are the replicas but one.
-func (s *set) others(than *replica) []*replica {
-	var rest []*replica
-	for _, r := range s.replicas {
-		if r != than {
-			rest = append(rest, r)
-		}
-	}
-	return rest
-}
-
 // until looks every few milliseconds for what nobody announces. Asking a replica takes CPU
 // from what is measured, so this is rarer than the harness looks.
 func until(ctx context.Context, what string, done func() bool) error {
