@@ -31,7 +31,7 @@ var refusals = []struct {
 	{name: "an unknown option", args: []string{"-A", "sample", "--concurency", "2"}, code: 2, says: []string{"--concurency"}},
 	{name: "an option without its value", args: []string{"-A", "sample", "-c"}, code: 2, says: []string{"-c"}},
 	{name: "a value that is no number", args: []string{"-A", "sample", "-c", "many"}, code: 2, says: []string{"many"}},
-	{name: "a pool that only Celery has", args: []string{"-A", "sample", "-P", "gevent"}, code: 2, says: []string{"gevent", "celery worker"}},
+	{name: "a pool that only Celery has", args: []string{"-A", "sample", "-P", "gevent"}, code: 2, says: []string{"gevent", "--runtime=celery"}},
 	{name: "an embedded Beat", args: []string{"-A", "sample", "-B"}, code: 2, says: []string{"Beat"}},
 	{name: "an interpreter that is not there", args: []string{"-A", "sample", "--python", "/no/such/python"}, code: 2, says: []string{"/no/such/python"}},
 	{name: "a broker of another kind", args: []string{"-A", "sample"}, broker: "amqp://guest:secret@127.0.0.1:%d//", code: 2, says: []string{"amqp"}},

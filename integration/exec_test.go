@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -114,6 +115,11 @@ while True: time.sleep(10)
 `
 
 func TestExecSignals(t *testing.T) {
+	// Under nohup we ignore HUP, and so would what we start: what is caught here is
+	// set to its default there.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hangups) })
 	const TERM, INT, QUIT, HUP, USR1, USR2, WINCH = syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH
 	for _, c := range []struct {
 		name    string

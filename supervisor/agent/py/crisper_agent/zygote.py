@@ -189,7 +189,10 @@ def be_child(loaded, request, control, fds, supervisor, middle):
         child = executor.Executor(loaded, request, sock, words)
     child.initialise()
     after_fork.die_with(supervisor, middle)
-    sock.send(wire.pack_json(wire.HELLO, 0, {'child': request['child'], 'pid': os.getpid()}))
+    try:
+        sock.send(wire.pack_json(wire.HELLO, 0, {'child': request['child'], 'pid': os.getpid()}))
+    except OSError:
+        os._exit(after_fork.EXIT_CHANNEL)  # the supervisor is leaving and has closed it
     child.run()
 
 
