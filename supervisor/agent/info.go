@@ -117,8 +117,8 @@ type Hello struct {
 	Pid   int    `json:"pid"`
 }
 
-// Request operations understood by the steward. Every one but signal comes with
-// a Task payload. The steward builds Celery's own worker Request object from it
+// Request operations understood by the steward. Every one but signal (most of
+// the time) comes with a Task payload. The steward builds Celery's own worker Request object from it
 // and calls its own methods (on_failure, on_timeout, revoked, …) with callbacks
 // that record instead of act, so that each Celery version behaves as itself.
 const (
@@ -129,7 +129,9 @@ const (
 	OpReject  = "reject"  // {"requeue": bool, "reason": "…"}: the task raised Reject
 	OpFail    = "fail"    // {"exc": …}: record as failed whatever the ack mode (cut off, parked)
 	OpInvalid = "invalid" // ContentDisallowed, InvalidTaskError, bad ETA (5.7: FAILURE for a bad ETA)
-	OpSignal  = "signal"  // {"name": "worker_ready", …}: no payload
+	OpSignal  = "signal"  // {"name": "worker_ready", …}: a payload only for signals of a message
+	// OpReceived fires task_received: {"sizes": [n, …]}, as many Task payloads one behind the other.
+	OpReceived = "received"
 )
 
 // Answer is the steward's reply.

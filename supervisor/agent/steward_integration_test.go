@@ -114,9 +114,6 @@ func TestTheStewardFiresTheWorkersSignals(t *testing.T) {
 			}
 		}
 		r.noted("worker_ready w1@here")
-		if a := s.ask(OpSignal, map[string]any{"name": "task_received"}, message("plain.noop", "1")); a.Error != "" {
-			t.Error(a.Error)
-		}
 		for _, bad := range []string{"task_prerun", "os"} {
 			if a := s.ask(OpSignal, map[string]any{"name": bad}, nil); a.Error == "" {
 				t.Errorf("%s was fired", bad)
@@ -128,6 +125,46 @@ func TestTheStewardFiresTheWorkersSignals(t *testing.T) {
 		s.send(wire.AppendFrame(nil, wire.Exit, 0, nil))
 		if ws := s.exitStatus(); ws.ExitStatus() != 0 {
 			t.Errorf("the steward left with %v", ws)
+		}
+	})
+}
+
+func TestHandlersOfTaskReceivedAreToldOfABatch(t *testing.T) {
+	eachPython(t, func(t *testing.T, python string) {
+		r := load(t, python, Options{App: "plain", Hostname: "w1@here"})
+		if r.info.Receivers["task_received"] != 1 {
+			t.Errorf("receivers: %v", r.info.Receivers)
+		}
+		s := r.fork("steward")
+		var tasks []byte
+		var sizes []int
+		for _, m := range []*celerymsg.Message{message("plain.noop", "a"), message("plain.missing", "b"), message("plain.add", "c", 1, 2)} {
+			before := len(tasks)
+			tasks = wire.AppendTaskPayload(tasks, m, "w1@here")
+			sizes = append(sizes, len(tasks)-before)
+		}
+		head, _ := json.Marshal(map[string]any{"op": OpReceived, "sizes": sizes})
+		s.send(wire.AppendFrame(nil, wire.Request, 1, append(wire.AppendRequest(nil, 0, head, nil, "")[wire.HeaderSize:], tasks...)))
+		var a Answer
+		if err := json.Unmarshal(s.frame().Payload, &a); err != nil || a.Error != "" {
+			t.Errorf("%+v %v", a, err)
+		}
+		r.noted("task_received c plain.add Consumer w1@here")
+		if notes := r.allNotes(); !strings.Contains(notes, "task_received a plain.noop") || strings.Contains(notes, "task_received b") {
+			t.Error(notes)
+		}
+	})
+}
+
+func TestAnEarlyTaskIsNotRejectedAgainByItsOwnReject(t *testing.T) {
+	eachPython(t, func(t *testing.T, python string) {
+		s := load(t, python, Options{App: "plain"}).fork("steward")
+		args := map[string]any{"requeue": false, "reason": "no"}
+		if a := s.ask(OpReject, args, message("plain.noop", "early")); a.Verb != "" || strings.Contains(names(a), "task-rejected") {
+			t.Errorf("early: %+v", a)
+		}
+		if a := s.ask(OpReject, args, message("plain.late", "late")); a.Verb != "reject" || !strings.Contains(names(a), "task-rejected") {
+			t.Errorf("late: %+v", a)
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 // Received is the event that a task has arrived (celery/worker/strategy.py).
 func (s *Sender) Received(now time.Time, m *celerymsg.Message) {
 	s.task(now, "task-received", m.ID, func(b []byte) []byte {
-		b = text(b, "name", m.Task)
+		b = text(b, "name", Name(m))
 		b = text(b, "args", m.ArgsRepr)
 		b = text(b, "kwargs", m.KwargsRepr)
 		b = textOrNull(b, "root_id", m.RootID)
@@ -23,6 +23,15 @@ func (s *Sender) Received(now time.Time, m *celerymsg.Message) {
 		b = textOrNull(b, "eta", isoFormat(m.ETA))
 		return textOrNull(b, "expires", isoFormat(m.Expires))
 	})
+}
+
+// Name is what a task is called in events and log lines: its shadow, where the
+// sender gave it one (celery/worker/request.py).
+func Name(m *celerymsg.Message) string {
+	if m.Shadow != "" {
+		return m.Shadow
+	}
+	return m.Task
 }
 
 // Started is the event that a child has begun a task.

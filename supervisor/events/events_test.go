@@ -62,6 +62,12 @@ func TestEventsHaveCelerysFields(t *testing.T) {
 			"type": "task-received", "uuid": "i", "name": "proj.add", "args": `("ä\"", 2)`, "kwargs": "{}", "root_id": "r", "parent_id": nil,
 			"retries": 1.0, "eta": "2026-06-01T13:00:00.250000+00:00", "expires": "2026-06-02T00:00:00+00:00",
 		}},
+		{"received under another name", func(s *Sender) {
+			s.Received(start, &celerymsg.Message{ID: "i", Task: "proj.add", Shadow: "sum"})
+		}, map[string]any{
+			"type": "task-received", "uuid": "i", "name": "sum", "args": "", "kwargs": "", "root_id": nil, "parent_id": nil,
+			"retries": 0.0, "eta": nil, "expires": nil,
+		}},
 		{"started", func(s *Sender) { s.Started(start, "i") }, map[string]any{"type": "task-started", "uuid": "i"}},
 		{"succeeded", func(s *Sender) { s.Succeeded(start, "i", "42", 1500*time.Microsecond) }, map[string]any{
 			"type": "task-succeeded", "uuid": "i", "result": "42", "runtime": 0.0015}},

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"crisper/supervisor/events"
 	"crisper/supervisor/ledger"
 	"crisper/supervisor/ops"
 	"crisper/supervisor/pool"
@@ -18,7 +19,7 @@ import (
 func (l *loop) interrupt(c *child, a pool.Interrupt) {
 	if e := l.book.Get(ledger.Seq(a.Task)); e != nil {
 		m := &e.Delivery.Message
-		l.log.Warn(fmt.Sprintf("Soft time limit (%gs) exceeded for %s[%s]", a.Limit.Seconds(), m.Task, m.ID),
+		l.log.Warn(fmt.Sprintf("Soft time limit (%gs) exceeded for %s[%s]", a.Limit.Seconds(), events.Name(m), m.ID),
 			zap.String("task", m.Task), zap.String("task_id", m.ID))
 	}
 	c.page.SetTarget(uint64(a.Task))

@@ -28,6 +28,9 @@
 // that nobody may start it again, and if we die while it runs the broker still
 // has it, marked as begun: a peer records it as failed. Nothing is lost in silence.
 //
+// Where the app has handlers of task_received, what was taken waits until the steward
+// has told them (herald.go); elsewhere nobody is asked.
+//
 // For tasks that take milliseconds several deliveries lie ready in an
 // executor's socket (lookahead), so that neither side waits for the other. They are
 // taken back, by reading them out of the socket again, when the task before

@@ -88,7 +88,7 @@ func (l *loop) cold(why string) {
 // giveBack restores everything that has not begun, in the order in which it was taken.
 func (l *loop) giveBack() {
 	n := 0
-	for _, e := range l.takeLimited() {
+	for _, e := range append(l.takeLimited(), l.takeHeralds()...) {
 		l.settle(e, broker.Restore, 0, "")
 		n++
 	}

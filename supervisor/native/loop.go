@@ -65,6 +65,11 @@ type loop struct {
 	asking      *ask
 	askSeq      uint64
 	spill       *wire.SpillFile // of the large request under way
+	// heralding: the app has handlers of task_received. heralded is the question about
+	// those under way, nil: none; heralds come after them.
+	heralding      bool
+	heralded       *ask
+	under, heralds []herald
 
 	pending, retry              []settlement
 	holding                     time.Time // since when acks are held back
@@ -272,6 +277,7 @@ func (l *loop) tick() {
 
 // turn follows every batch of events: it moves what can be moved.
 func (l *loop) turn() {
+	l.herald()
 	l.due()
 	l.resize() // here and not in tick: the heartbeat comes only when nothing happens
 	l.dispatch()

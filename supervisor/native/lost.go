@@ -9,6 +9,7 @@ import (
 
 	"crisper/broker"
 	"crisper/supervisor/consumer"
+	"crisper/supervisor/events"
 	"crisper/supervisor/pool"
 )
 
@@ -111,11 +112,11 @@ func (l *loop) turnAway(e *entry, fate consumer.Fate) {
 	switch f := fate.(type) {
 	case consumer.Expired:
 		l.counts.Revoked++
-		l.logInfoLine("Discarding revoked task: "+m.Task+"["+m.ID+"]", e)
+		l.logInfoLine("Discarding revoked task: "+events.Name(m)+"["+m.ID+"]", e)
 		l.report(e, ask{op: opRevoked, args: map[string]any{"reason": "expired"}, then: broker.Ack})
 	case consumer.Revoked:
 		l.counts.Revoked++
-		l.logInfoLine("Discarding revoked task: "+m.Task+"["+m.ID+"]", e)
+		l.logInfoLine("Discarding revoked task: "+events.Name(m)+"["+m.ID+"]", e)
 		l.report(e, ask{op: opRevoked, args: map[string]any{"reason": "revoked"}, then: broker.Ack})
 	case consumer.Unknown:
 		l.counts.Rejected++
@@ -127,8 +128,7 @@ func (l *loop) turnAway(e *entry, fate consumer.Fate) {
 		l.report(e, ask{op: opInvalid, message: f.Reason, then: broker.Reject})
 	case consumer.Unroutable:
 		l.counts.Rejected++
-		l.log.Warn("Received and deleted unknown message. Wrong destination?!?", zap.String("problem", m.Problem), zap.String("queue", e.Delivery.Queue))
-		l.settle(e, broker.Reject, 0, "")
+		l.unroutable(e)
 	case consumer.Undecodable:
 		l.counts.Rejected++
 		l.log.Error("Can't decode message body: "+m.Problem, zap.String("queue", e.Delivery.Queue), zap.Int("bytes", len(m.Raw)))

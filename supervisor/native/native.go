@@ -143,7 +143,7 @@ func New(cfg Config, deps Deps, first Zygote, info agent.Info) (*Runtime, error)
 
 // setInfo takes over what the app says of itself.
 func (l *loop) setInfo(info agent.Info) {
-	l.info, l.allEarly = info, allStartEarly(info)
+	l.info, l.allEarly, l.heralding = info, allStartEarly(info), info.Receivers[signalReceived] > 0
 	fresh := make(map[string]*taskKind, len(info.Tasks))
 	for name, attr := range info.Tasks {
 		k := l.kinds[name]

@@ -187,21 +187,27 @@ func (l *loop) tellBegun(e *entry) {
 }
 
 // tellEnded is the event of an end that the child has dealt with. Where the
-// steward is asked, Celery's own code there makes the event.
+// steward is asked, Celery's own code there makes the event. That a message was
+// rejected is told only of one that had not been acknowledged before (worker/request.py).
 func (l *loop) tellEnded(e *entry, r wire.Report) {
 	if !l.wantsEvents(e) {
 		return
 	}
-	id := e.Delivery.Message.ID
+	id, attr := e.Delivery.Message.ID, e.Data.kind.attr
 	switch r.Outcome {
 	case wire.Success:
 		l.remote.sender.Succeeded(l.now, id, r.Result, r.Runtime)
 	case wire.Failure:
+		if attr.AcksLate && !attr.AcksOnFailure {
+			l.remote.sender.Rejected(l.now, id, false)
+		}
 		l.remote.sender.Failed(l.now, id, r.Exception, r.Traceback)
 	case wire.Retry:
 		l.remote.sender.Retried(l.now, id, r.Exception, r.Traceback)
 	case wire.RejectedAgain:
-		l.remote.sender.Rejected(l.now, id, true)
+		if attr.AcksLate {
+			l.remote.sender.Rejected(l.now, id, true)
+		}
 	}
 }
 

@@ -33,10 +33,11 @@ type ask struct {
 	op      string
 	message string             // of the exception
 	args    map[string]any     // further arguments
-	entry   *entry             // nil for opSignal
+	entry   *entry             // nil for most of opSignal
+	tasks   []byte             // in place of an entry: Task payloads, one behind the other
 	then    broker.Verb        // the verdict when no steward can answer
 	died    bool               // a child died: a requeue counts a death
-	answer  func(agent.Answer) // of remote control: no verdict follows, and it is asked once
+	answer  func(agent.Answer) // no verdict follows, and it is asked once
 	parked  int                // deaths, when it is to be parked afterwards
 	seq     uint64
 	tries   int
@@ -118,6 +119,10 @@ func (l *loop) requestOf(a *ask) ([]byte, error) {
 		msg = &a.entry.Delivery.Message
 	}
 	frame := wire.AppendRequest(nil, a.seq, js, msg, l.info.Hostname)
+	if a.tasks != nil {
+		payload := wire.AppendRequest(nil, 0, js, nil, "")[wire.HeaderSize:]
+		frame = wire.AppendFrame(nil, wire.Request, a.seq, append(payload, a.tasks...))
+	}
 	if len(frame) <= wire.MaxInline {
 		return frame, nil
 	}
@@ -226,11 +231,12 @@ func (l *loop) onAnswer(f wire.Frame) {
 		l.settle(a.entry, broker.Park, a.parked, a.message)
 		return
 	}
-	if a.op == opFail || a.op == opRevoked || a.op == opInvalid || a.op == opUnknown {
+	switch a.op {
+	case opFail, opRevoked, opInvalid, opUnknown, opSignal:
 		l.settleThen(a)
-		return
+	default:
+		l.answered(a, ans.Verb)
 	}
-	l.answered(a, ans.Verb)
 }
 
 // settleThen takes the verdict that does not depend on the answer.

@@ -10,6 +10,7 @@ import (
 	"crisper/broker"
 	"crisper/supervisor/agent"
 	"crisper/supervisor/consumer"
+	"crisper/supervisor/events"
 	"crisper/supervisor/ledger"
 )
 
@@ -39,7 +40,7 @@ type takeRequest struct{ n, start int }
 // startable is how many of the next deliveries begin at once: idle children, when
 // nobody else waits for them. Their start is recorded in the step that takes them.
 func (l *loop) startable() int {
-	if !l.allEarly || l.book.Front() != nil || l.generation != l.newest {
+	if !l.allEarly || l.heralding || l.book.Front() != nil || l.generation != l.newest {
 		return 0
 	}
 	n := 0
@@ -145,10 +146,21 @@ func (l *loop) receive(d broker.Delivery) {
 		l.settle(e, broker.Restore, 0, "")
 		return
 	}
-	if l.logInfo {
-		l.log.Info("Task "+m.Task+"["+m.ID+"] received", zap.String("task", m.Task), zap.String("task_id", m.ID), zap.String("queue", d.Queue))
+	fate := l.consumer.Receive(l.now, m, d.Deaths)
+	if l.logInfo && isTask(fate) {
+		l.log.Info("Task "+events.Name(m)+"["+m.ID+"] received", zap.String("task", m.Task), zap.String("task_id", m.ID), zap.String("queue", d.Queue))
 	}
-	l.meet(e, l.consumer.Receive(l.now, m, d.Deaths))
+	l.meet(e, fate)
+}
+
+// isTask tells whether a delivery is a task that we know, and readable: Celery says of
+// no other that it was received (worker/strategy.py, worker/consumer/consumer.py).
+func isTask(fate consumer.Fate) bool {
+	switch fate.(type) {
+	case consumer.Unknown, consumer.Unroutable, consumer.Undecodable, consumer.Invalid:
+		return false
+	}
+	return true
 }
 
 // meet acts on a fate.
@@ -156,14 +168,10 @@ func (l *loop) meet(e *entry, fate consumer.Fate) {
 	switch f := fate.(type) {
 	case consumer.Run:
 		e.Data.run = f
-		l.tellReceived(e)
-		l.reserve(e)
+		l.admit(e, time.Time{})
 	case consumer.Wait:
 		e.Data.run = f.Run
-		l.tellReceived(e)
-		if err := l.book.Schedule(e, f.Until); err != nil {
-			l.bug("cannot schedule a delivery", err)
-		}
+		l.admit(e, f.Until)
 	default:
 		l.turnAway(e, fate)
 	}

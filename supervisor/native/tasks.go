@@ -61,8 +61,8 @@ func (k *taskKind) short() bool {
 	return k.seen >= enoughSeen && k.mean < shortTask.Seconds()
 }
 
-// unknownKind stands for tasks that are not registered.
-var unknownKind = &taskKind{name: "unknown"}
+// unknownKind stands for tasks that are not registered. That is an event, as in Celery.
+var unknownKind = &taskKind{name: "unknown", events: true}
 
 func (l *loop) kindOf(name string) *taskKind {
 	if k, ok := l.kinds[name]; ok {

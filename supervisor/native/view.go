@@ -70,12 +70,9 @@ func (v view) infos(entries []*entry) (tasks []control.Task) {
 func (v view) info(e *entry) control.Task {
 	m := &e.Delivery.Message
 	t := control.Task{
-		ID: m.ID, Name: m.Task, Type: m.Task, Hostname: v.l.info.Hostname,
+		ID: m.ID, Name: events.Name(m), Type: m.Task, Hostname: v.l.info.Hostname,
 		ArgsRepr: m.ArgsRepr, KwargsRepr: m.KwargsRepr, Stamps: consumer.Stamps(m), Handle: uint64(e.Seq),
 		DeliveryInfo: control.DeliveryInfo{Exchange: m.Exchange, RoutingKey: m.RoutingKey, Priority: &m.Priority, Redelivered: m.Redelivered},
-	}
-	if m.Shadow != "" {
-		t.Name = m.Shadow
 	}
 	if eta, err := celerymsg.ParseTime(m.ETA, time.UTC); err == nil {
 		t.ETA = events.ISOFormat(eta)

@@ -316,6 +316,8 @@ type fakeZygote struct {
 	ran    map[string]int // task ids begun
 	forks  int
 	asked  []string
+	dies   string        // the steward dies of this question
+	slow   chan struct{} // if there is one, the steward answers when it is closed
 }
 
 func newFakeZygote(w *world) *fakeZygote {
@@ -404,7 +406,11 @@ func (z *fakeZygote) serve(p *fakeProc, role string, f wire.Frame) bool {
 	case wire.Exit:
 		return false
 	case wire.Request:
-		p.write(wire.AppendFrame(nil, wire.Answer, f.Seq, z.answer(f.Payload)))
+		answer := z.answer(f.Payload)
+		if answer == nil {
+			return false
+		}
+		p.write(wire.AppendFrame(nil, wire.Answer, f.Seq, answer))
 	case wire.Task:
 		return z.runTask(p, f)
 	}
@@ -441,7 +447,14 @@ func (z *fakeZygote) answer(payload []byte) []byte {
 	json.Unmarshal(payload[4:4+n], &head)
 	z.mu.Lock()
 	z.asked = append(z.asked, head.Op)
+	dies, slow := z.dies, z.slow
 	z.mu.Unlock()
+	if slow != nil {
+		<-slow
+	}
+	if head.Op == dies {
+		return nil
+	}
 	if head.Op == agent.OpFailure && strings.Contains(string(payload), "again") {
 		return []byte(`{"verb": "requeue"}`)
 	}

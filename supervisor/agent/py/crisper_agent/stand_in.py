@@ -60,6 +60,10 @@ class StandIn:
         self.__dict__.update(attributes)
 
 
+class Consumer(StandIn):
+    """The sender of the parent's signals; handlers that look at its type see the usual name."""
+
+
 class Task:
     """One message and the Request of Celery made from it. request is None, and problem
     says why, when there is none to be had: bad body, bad headers, unknown task."""

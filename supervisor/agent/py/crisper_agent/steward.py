@@ -16,7 +16,7 @@ from celery import exceptions, signals
 from celery.worker.consumer.consumer import Consumer
 from kombu.utils.encoding import safe_repr
 
-from . import after_fork, guard, panel, wire
+from . import after_fork, guard, panel, stand_in, wire
 from .executor import receiver
 from .hooks import bare
 from .stand_in import Record, StandIn, Task, exception, raised, say_what_failed
@@ -28,7 +28,7 @@ class Steward(panel.Operations):
     def __init__(self, loaded, sock):
         self.app, self.worker, self.sock = loaded.app, loaded.worker, sock
         self.pool = StandIn(apply_async=lambda *args, **kwargs: None)
-        self.consumer = StandIn(
+        self.consumer = stand_in.Consumer(
             app=self.app, hostname=self.worker.hostname, controller=self.worker, pool=self.pool,
             connection_errors=(), event_dispatcher=None, timer=None, task_buckets={},
             initial_prefetch_count=0)
@@ -84,7 +84,7 @@ class Steward(panel.Operations):
 
     def do_failure(self, spec, payload, record):
         """The child died, with the task: Celery's matrix decides, and records."""
-        task = self.task(payload, record)
+        task = self.begun(payload, record)
         if task.request is None:
             return self.do_fail(spec, payload, record)
         info = raised(exception(spec))
@@ -94,14 +94,14 @@ class Steward(panel.Operations):
     def do_timeout(self, spec, payload, record):
         """The hard time limit, recorded once. Celery calls on_failure and then on_timeout,
         and since 5.7 both run the failure hooks (see fork-safety.md)."""
-        task = self.task(payload, record)
+        task = self.begun(payload, record)
         limit = spec.get('limit') or 0
         if task.request is None:
             return self.do_fail({'exc': {'type': 'TimeLimitExceeded', 'message': limit}}, payload, record)
         if 'task_failure' in type(task.request).on_timeout.__code__.co_names:
             task.request.on_timeout(False, limit)
         else:
-            logger.error('Hard time limit (%ss) exceeded for %s[%s]', limit, task.name, task.id)
+            logger.error('Hard time limit (%ss) exceeded for %s[%s]', limit, task.request.name, task.id)
             task.request.on_failure(raised(exceptions.TimeLimitExceeded(limit)))
         say_what_failed(record, raised(exceptions.TimeLimitExceeded(limit)))
 
@@ -124,7 +124,7 @@ class Steward(panel.Operations):
 
     def do_reject(self, spec, payload, record):
         """The task raised Reject; Celery 5.7 records a failure unless it is requeued."""
-        task = self.task(payload, record)
+        task = self.begun(payload, record)
         requeue = bool(spec.get('requeue'))
         if task.request is None:
             return record.reject(requeue=requeue)
@@ -181,14 +181,29 @@ class Steward(panel.Operations):
         elif name == 'worker_shutting_down':
             fields = {'sender': self.worker.hostname, 'sig': spec.get('sig', 'SIGTERM'),
                       'how': spec.get('how', 'Warm'), 'exitcode': spec.get('exitcode', 0)}
-        elif name == 'task_received':
-            fields = {'sender': self.consumer, 'request': self.task(payload, record).request}
         elif name == 'task_rejected':
             fields = {'sender': self.consumer, 'exc': None,
                       'message': self.task(payload, record).message if payload else None}
         else:
             raise ValueError(f'no such signal here: {name}')
         getattr(signals, name).send(**fields)
+
+    def do_received(self, spec, payload, record):
+        """task_received, for many tasks. One without a request is told of by whoever rejects it."""
+        view, start, end = payload
+        for size in spec['sizes']:
+            request = self.task((view, start, start + size), record).request
+            start += size
+            if request is not None:
+                signals.task_received.send(sender=self.consumer, request=request)
+
+    def begun(self, payload, record):
+        """A task that a child had begun: then Celery's parent has acknowledged an early
+        one already (Request.on_accepted), and can reject it no more."""
+        task = self.task(payload, record)
+        if task.request is not None:
+            task.request.acknowledged = not task.request.task.acks_late
+        return task
 
     def task(self, payload, record):
         return Task(self, payload, record)

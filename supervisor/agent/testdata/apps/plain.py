@@ -54,6 +54,11 @@ def on_revoked(request=None, **kwargs):
     note(f'task_revoked {request.id}')
 
 
+@signals.task_received.connect
+def on_received(sender=None, request=None, **kwargs):
+    note(f'task_received {request.id} {request.name} {type(sender).__name__} {sender.hostname}')
+
+
 @signals.worker_ready.connect
 def on_ready(sender=None, **kwargs):
     note(f'worker_ready {sender.hostname}')
