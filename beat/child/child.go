@@ -61,7 +61,7 @@ func New(cfg Config) (*Beat, error) {
 		return nil, err
 	}
 	b := &Beat{cfg: cfg, python: python, reloads: make(chan struct{}, 1)}
-	go b.ready()
+	b.ready() // before anybody leads: a second one would be started beside it
 	return b, nil
 }
 

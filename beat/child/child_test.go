@@ -158,7 +158,7 @@ func TestAChildThatDoesNotHeedTERMIsKilled(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- beat.Lead(ctx, lease.Term{Token: 1}) }()
 	b.until("the lead", func() bool { return len(b.lines("leads")) == 1 })
-	pid := b.alive()[0]
+	pid, _, _ := strings.Cut(b.lines("leads")[0], " ")
 	cancel()
 	<-ended
 	if _, err := os.Stat("/proc/" + pid); err == nil {

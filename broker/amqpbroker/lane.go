@@ -55,14 +55,11 @@ func (p *Publisher) write(ctx context.Context, part []Message, todo []int, resul
 			order = append(order, m.Exchange)
 		}
 		err := l.ch.Publish(m.Exchange, m.RoutingKey, true, false, m.Publishing)
-		switch {
-		case err == nil || l.ch.IsClosed(): // its reason is read below
-			l.inFlight = append(l.inFlight, i)
-		case p.session.conn.IsClosed():
-			return nil, err
-		default: // a header that AMQP has no type for
-			results[i] = Result{Fate: Refused, Err: fmt.Errorf("cannot send a message: %w", err)}
+		if err != nil && !l.ch.IsClosed() { // a channel's reason is read below
+			// The connection's: amqp091 may learn of that only in a moment.
+			return nil, fmt.Errorf("cannot send a message: %w", err)
 		}
+		l.inFlight = append(l.inFlight, i)
 	}
 	for _, exchange := range order {
 		doubt, err := p.settle(ctx, exchange, used[exchange], part, results)

@@ -217,13 +217,15 @@ func (p *Publisher) prepare(part []Message, wanted []int, results []Result) ([]i
 	todo := make([]int, 0, len(wanted))
 	tried := map[string]error{} // what failed once in this batch fails for all that need it
 	for _, i := range wanted {
-		err := p.ready(part[i], tried)
-		if err != nil {
+		if err := part[i].check(); err != nil {
+			results[i] = Result{Fate: Refused, Err: err}
+			continue
+		}
+		if err := p.ready(part[i], tried); err != nil {
+			// What is not the broker's refusal is the connection's end, even while amqp091
+			// does not know of it yet.
 			if _, ok := soft(err); !ok {
-				var lost *amqp.Error
-				if errors.As(err, &lost) || p.session.conn.IsClosed() {
-					return nil, err
-				}
+				return nil, err
 			}
 			results[i] = Result{Fate: Refused, Err: err}
 			continue

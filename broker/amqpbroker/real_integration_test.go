@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -111,6 +112,7 @@ func TestPublishing(t *testing.T) {
 		"a full queue that rejects is told":                                full,
 		"quorum queues confirm":                                            quorum,
 		"a header without an AMQP type is refused alone":                   badHeader,
+		"names that are too long are refused alone":                        tooLong,
 		"wrong passwords and vhosts are refused and not shown":             wrongLogin,
 		"AMQPLAIN logs in":                amqplain,
 		"a large batch is cut into parts": large,
@@ -240,6 +242,14 @@ func badHeader(t *testing.T, addr string, ch *amqp.Channel) {
 	same(t, "ids", ids(t, ch, "bh"), "1", "3")
 }
 
+func tooLong(t *testing.T, addr string, ch *amqp.Channel) {
+	p := connect(t, addr, nil)
+	d, long := declaration("tooLong", "", "", "tooLong"), strings.Repeat("x", 256)
+	key, id, queue := text("2", "", long, d), text(long, "", "tooLong", d), text("3", "", "tooLong", declaration(long, "", "", long))
+	same(t, "fates", fates(t, p, text("1", "", "tooLong", d), key, id, queue, text("4", "", "tooLong", d)), Confirmed, Refused, Refused, Refused, Confirmed)
+	same(t, "ids", ids(t, ch, "tooLong"), "1", "4")
+}
+
 func wrongLogin(t *testing.T, addr string, _ *amqp.Channel) {
 	for _, url := range []string{"amqp://guest:s3cret@" + addr, "amqp://nobody:s3cret@" + addr, "amqp://" + addr + "/s3nowhere"} {
 		p := connect(t, "", func(c *Config) { c.URLs = []string{url, url} })
@@ -305,7 +315,8 @@ func TestConnectionsThatBreak(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := connect(t, proxy.Addr(), nil)
 			same(t, "before", fates(t, p, text("1", "", "b", d)), Confirmed)
-			heal := fault(t)
+			heal := sync.OnceFunc(fault(t))
+			defer heal() // also for the tests that follow a failure
 			began := time.Now()
 			results, err := p.Publish(t.Context(), []Message{text("2", "", "b", d), text("3", "", "b", d)})
 			if !errors.Is(err, broker.ErrUnavailable) || results[0].Fate != Unknown || results[1].Fate != Unknown {
