@@ -1,8 +1,11 @@
 package supervisor
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -18,8 +21,16 @@ type Deps struct {
 	Signals <-chan os.Signal
 	// OpenBroker chooses the client once the app has said which broker it uses.
 	OpenBroker func(info agent.Info, workerID string, log *zap.Logger) (broker.Consumer, error)
-	Version    string
+	// Judge looks at the loaded app before anything is opened or taken. Its error ends
+	// Run with ExitUsage; ErrElsewhere says that another runtime of this process takes
+	// over, so that no last words are written and no port is held when Run returns. Nil:
+	// what the app needs and this runtime has not is an error.
+	Judge   func(info agent.Info) error
+	Version string
 }
+
+// ErrElsewhere is Judge's answer when this runtime is not the one for the app.
+var ErrElsewhere = errors.New("another runtime takes this app")
 
 // Exit codes of the process; docs/reference/exit-codes.md explains them.
 const (
@@ -30,3 +41,11 @@ const (
 	ExitApp      = 4 // the app does not load
 	ExitBroker   = 5 // the broker refuses us or cannot be reached within Celery's retries
 )
+
+// Natively is the Judge of those who insist on this runtime.
+func Natively(info agent.Info) error {
+	if len(info.Needs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("cannot run this app natively: %s (run it with --runtime=celery)", strings.Join(info.Needs, "; "))
+}

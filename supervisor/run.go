@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -26,7 +26,12 @@ func Run(ctx context.Context, cfg Config, deps Deps) (exit int, err error) {
 	s := &shell{cfg: cfg, deps: deps, log: deps.Log, early: make(chan struct{}, 1)}
 	defer func() { s.lastWords(exit, err) }()
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	defer func() {
+		cancel()
+		if errors.Is(err, ErrElsewhere) {
+			s.background.Wait()
+		}
+	}()
 	s.reap(ctx)
 	registry := ops.NewRegistry()
 	s.metrics = ops.NewMetrics(registry)
@@ -47,6 +52,9 @@ type shell struct {
 	// early is told of a drain that is asked for before there is a runtime. Capacity
 	// 1: once is enough.
 	early chan struct{}
+	// background are the reaper, the probes and the admin socket. Their end is waited
+	// for only when somebody else takes over here: leaving must not take longer.
+	background sync.WaitGroup
 }
 
 // reap makes us the parent of all that our children leave behind.
@@ -55,11 +63,11 @@ func (s *shell) reap(ctx context.Context) {
 	if err := reaper.BecomeSubreaper(); err != nil {
 		s.log.Warn("cannot become a subreaper; orphans of tasks go to PID 1", zap.Error(err))
 	}
-	go func() {
+	s.background.Go(func() {
 		if err := s.reaper.Run(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("the reaper ended", zap.Error(err))
 		}
-	}()
+	})
 }
 
 // work loads the app, builds the runtime and runs it.
@@ -133,6 +141,9 @@ func (s *shell) loading(ev agent.ZygoteEvent) (info *agent.Info, exit int, err e
 	case agent.LoadedEvent:
 		return &e.Info, ExitOK, nil, true
 	case agent.FailedEvent:
+		if e.Usage {
+			return nil, ExitUsage, fmt.Errorf("cannot load the app: %w", e.Err), true
+		}
 		return nil, ExitApp, fmt.Errorf("cannot load the app: %w", e.Err), true
 	case agent.ExitedEvent:
 		return nil, ExitApp, fmt.Errorf("cannot load the app: the Python process left (%s) before it was done", e.Status), true
@@ -144,10 +155,9 @@ func (s *shell) loading(ev agent.ZygoteEvent) (info *agent.Info, exit int, err e
 
 // run builds the runtime around the loaded app.
 func (s *shell) run(ctx context.Context, launch native.Launcher, first native.Zygote, info agent.Info) (int, error) {
-	if len(info.Needs) > 0 {
-		first.Quit()
-		return ExitUsage, fmt.Errorf("cannot run this app natively: %s (run it with --runtime=celery)",
-			strings.Join(info.Needs, "; "))
+	if err := s.judge(info); err != nil {
+		s.dismiss(first)
+		return ExitUsage, err
 	}
 	cfg, err := resolve(s.cfg, info)
 	if err != nil {
@@ -184,6 +194,22 @@ func (s *shell) run(ctx context.Context, launch native.Launcher, first native.Zy
 	return exit, nil
 }
 
+func (s *shell) judge(info agent.Info) error {
+	if s.deps.Judge == nil {
+		return Natively(info)
+	}
+	return s.deps.Judge(info)
+}
+
+// dismiss waits for the end of a zygote that has nothing to do: who takes over in
+// this process must not find it among its own children.
+func (s *shell) dismiss(z native.Zygote) {
+	z.Quit()
+	for range z.Events() {
+		// Until it has exited; it is in its loop and leaves at once.
+	}
+}
+
 // workerID names this process among its peers: the random part keeps a pod that
 // was killed and restarted in place from taking itself for alive.
 func workerID(hostname string) string {
@@ -192,7 +218,7 @@ func workerID(hostname string) string {
 
 // lastWords go to the termination message, where `kubectl describe` shows them.
 func (s *shell) lastWords(exit int, err error) {
-	if exit == ExitOK || s.cfg.TerminationLog == "" {
+	if exit == ExitOK || s.cfg.TerminationLog == "" || errors.Is(err, ErrElsewhere) {
 		return
 	}
 	text := fmt.Sprintf("crisper: exit code %d", exit)

@@ -19,19 +19,19 @@ func (s *shell) serve(ctx context.Context, gatherer prometheus.Gatherer) {
 		server := ops.NewServer(ops.Options{Health: s.health, State: s.state, Gatherer: gatherer, StuckAfter: s.cfg.StuckAfter,
 			Fresh:     (&freshBacklog{shell: s}).measure,
 			Listening: func(addr net.Addr) { s.log.Info("serving probes, metrics and state", zap.Stringer("address", addr)) }})
-		go func() {
+		s.background.Go(func() {
 			if err := server.Run(ctx, s.cfg.HTTP); err != nil {
 				s.log.Error("cannot serve probes and metrics", zap.String("address", s.cfg.HTTP), zap.Error(err))
 			}
-		}()
+		})
 	}
 	if s.cfg.Socket != "" {
 		admin := ops.NewAdmin(ops.AdminOptions{State: s.state, Drain: s.drain, Reload: s.reload})
-		go func() {
+		s.background.Go(func() {
 			if err := admin.Run(ctx, s.cfg.Socket); err != nil {
 				s.log.Error("cannot serve the admin socket", zap.String("path", s.cfg.Socket), zap.Error(err))
 			}
-		}()
+		})
 	}
 }
 

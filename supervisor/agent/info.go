@@ -44,6 +44,10 @@ type Info struct {
 	// Conf has every setting of celery.app.defaults with a JSON value; values that
 	// have none are {"__opaque__": "repr"}.
 	Conf map[string]json.RawMessage `json:"conf"`
+	// Changed are the settings that differ from Celery's defaults, by name. Misspelt
+	// are those that Celery does not know, each with the one that was meant.
+	Changed  []string          `json:"changed"`
+	Misspelt map[string]string `json:"misspelt"`
 	// Worker has the values that the WorkController resolved: concurrency,
 	// pool_cls ("celery.concurrency.prefork:TaskPool"), loglevel (number),
 	// logfile, max_tasks_per_child, max_memory_per_child, time_limit,

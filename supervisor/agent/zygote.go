@@ -51,10 +51,11 @@ type (
 	// LoadedEvent: the app is loaded and children can be forked.
 	LoadedEvent struct{ Info Info }
 	// FailedEvent: the app did not load. Err is one line; the traceback has
-	// been printed to stderr already.
+	// been printed to stderr already. Usage: what was typed is wrong, not the app.
 	FailedEvent struct {
 		Err       error
 		Traceback string
+		Usage     bool
 	}
 	// ForkedEvent: the child exists.
 	ForkedEvent struct {
@@ -250,10 +251,11 @@ func parseEvent(frame wire.Frame) (ZygoteEvent, error) {
 			Child     uint64 `json:"child"`
 			Error     string `json:"error"`
 			Traceback string `json:"traceback"`
+			Usage     bool   `json:"usage"`
 		}
 		return decoded(frame, &e, func() ZygoteEvent {
 			if e.Child == 0 {
-				return FailedEvent{Err: errors.New(e.Error), Traceback: e.Traceback}
+				return FailedEvent{Err: errors.New(e.Error), Traceback: e.Traceback, Usage: e.Usage}
 			}
 			return ForkFailedEvent{Child: e.Child, Err: errors.New(e.Error)}
 		})

@@ -1,16 +1,11 @@
 """What the loaded app says about itself: the Info of supervisor/agent/info.go."""
 import datetime
-import json
 import os
 import pathlib
 import platform
 import socket
 import threading
 import weakref
-
-#: Transports that the supervisor speaks itself.
-NATIVE = ('redis', 'rediss', 'sentinel')
-NATIVE_POOLS = ('celery.concurrency.prefork:TaskPool', 'celery.concurrency.solo:TaskPool')
 
 WORKER_FIELDS = ('concurrency', 'loglevel', 'logfile', 'max_tasks_per_child', 'max_memory_per_child',
                  'time_limit', 'soft_time_limit', 'prefetch_multiplier', 'task_events',
@@ -25,14 +20,15 @@ def describe(loaded, threads, sockets):
     import celery
     import kombu
 
-    from . import panel
+    from . import needs, panel
     app, worker = loaded.app, loaded.worker
     return {
         'python': platform.python_version(), 'celery': celery.__version__, 'kombu': kombu.__version__,
         'app_name': app.main or '', 'hostname': worker.hostname, 'pid': os.getpid(),
-        'conf': settings(app), 'worker': worker_values(worker), 'broker': broker(app),
+        'conf': settings(app), 'changed': needs.changed(app), 'misspelt': needs.misspelt(app),
+        'worker': worker_values(worker), 'broker': broker(app),
         'queues': queues(app), 'tasks': tasks(app), 'accept': accept(app), 'receivers': receivers(),
-        'needs': needs(app, worker), 'remote': panel.describe(app, jsonable), 'threads': threads, 'sockets': sockets,
+        'needs': needs.needs(app, worker), 'remote': panel.describe(app, jsonable), 'threads': threads, 'sockets': sockets,
         'preload_seconds': loaded.seconds, 'rss_bytes': rss_bytes(),
     }
 
@@ -65,7 +61,13 @@ def safe_repr(value):
 
 def settings(app):
     from celery.app.defaults import SETTING_KEYS
-    return {key: jsonable(app.conf.get(key)) for key in sorted(SETTING_KEYS)}
+
+    from . import needs
+    conf = {key: jsonable(app.conf.get(key)) for key in sorted(SETTING_KEYS)}
+    for key in needs.DAEMON_SETTINGS:
+        if app.conf.get(key) is not None:
+            conf[key] = jsonable(app.conf.get(key))
+    return conf
 
 
 def worker_values(worker):
@@ -154,57 +156,6 @@ def receivers():
 
 def alive(receiver):
     return not isinstance(receiver, weakref.ReferenceType) or receiver() is not None
-
-
-def needs(app, worker):
-    """What only Celery's own worker has, a sentence each; empty: native will do."""
-    found = []
-    for part in ('worker', 'consumer'):
-        steps = sorted(class_path(step) for step in app.steps[part])
-        if steps:
-            found.append(f'the app adds {part} bootsteps: {", ".join(steps)}')
-    pool = class_path(worker.pool_cls)
-    if pool not in NATIVE_POOLS:
-        found.append(f'the pool is {pool}')
-    found.extend(custom_classes(app, worker))
-    found.extend(custom_tasks(app))
-    found.extend(broker_needs(app))
-    if getattr(worker, 'pool_start_method', 'fork') != 'fork':
-        found.append(f'worker_pool_start_method is {worker.pool_start_method!r}')
-    return found
-
-
-def custom_classes(app, worker):
-    from celery.app.defaults import DEFAULTS
-    for setting in ('worker_consumer', 'worker_autoscaler', 'worker_agent'):
-        value = app.conf.get(setting)
-        if value and value != DEFAULTS.get(setting):
-            yield f'{setting} is {class_path(value)}'
-    if worker.timer_cls:
-        yield f'worker_timer is {class_path(worker.timer_cls)}'
-    base = type(worker).__mro__[2]
-    if class_path(base) != 'celery.apps.worker:Worker':
-        yield f'app.Worker is {class_path(base)}'
-
-
-def custom_tasks(app):
-    for name, task in sorted(app.tasks.items()):
-        for attribute, default in (('Request', 'celery.worker.request:Request'),
-                                   ('Strategy', 'celery.worker.strategy:default')):
-            value = getattr(task, attribute)
-            if class_path(value) != default:
-                yield f'task {name} has its own {attribute} class: {class_path(value)}'
-
-
-def broker_needs(app):
-    connection = app.connection_for_read()
-    transport = connection.transport_cls
-    name = transport if isinstance(transport, str) else class_path(transport)
-    if name not in NATIVE:
-        yield f'the broker transport is {name}'
-    for option, value in (connection.transport_options or {}).items():
-        if '__opaque__' in json.dumps(jsonable(value)) or option == 'credential_provider':
-            yield f'broker_transport_options[{option!r}] has a value that only Python can use'
 
 
 def threads():

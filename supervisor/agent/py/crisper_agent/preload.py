@@ -25,6 +25,10 @@ class LoadError(Exception):
     """The app cannot be loaded, in Celery's words."""
 
 
+class BadSetting(LoadError):
+    """What was typed after the options is no setting; Celery takes it for wrong usage."""
+
+
 class Loaded:
     """The loaded app, its Worker object and how long it took."""
 
@@ -130,8 +134,10 @@ def apply_settings(app, arguments):
     """Trailing key=value arguments."""
     try:
         app.config_from_cmdline(list(arguments), namespace='worker')
-    except (KeyError, ValueError) as exc:
-        raise LoadError(f'{BAD_SETTING}\nReason: {exc}') from exc
+    except KeyError as exc:
+        raise BadSetting(f'{BAD_SETTING}\nReason: Celery has no setting {exc}') from exc
+    except ValueError as exc:
+        raise BadSetting(f'{BAD_SETTING}\nReason: {exc}') from exc
 
 
 def overlay(command, context, kwargs, given):

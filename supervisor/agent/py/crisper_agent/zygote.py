@@ -75,12 +75,22 @@ def fail(control, exc):
     """A preload error is loud: the whole traceback for people, one line for the supervisor."""
     text = ''.join(traceback.format_exception(type(exc), exc, exc.__traceback__))
     line = headline(exc)
-    sys.__stderr__.write(text)
+    usage = is_usage(exc)
+    if not usage:  # a traceback through Celery says nothing about what was typed
+        sys.__stderr__.write(text)
     try:
-        control.sendall(wire.pack_json(wire.FAILED, 0, {'child': 0, 'error': line, 'traceback': text}))
+        control.sendall(wire.pack_json(
+            wire.FAILED, 0, {'child': 0, 'error': line, 'traceback': text, 'usage': usage}))
     except OSError:
         pass  # the supervisor is gone, and stderr has it
     leave(EXIT_APP)
+
+
+def is_usage(exc):
+    """What was typed is wrong, and not the app: click's errors and those of name=value."""
+    from .preload import BadSetting
+    click = sys.modules.get('click')
+    return isinstance(exc, BadSetting) or click is not None and isinstance(exc, click.UsageError)
 
 
 def headline(exc):
