@@ -15,6 +15,7 @@ REAL   = CRISPER_TEST_PYTHON=$(CELERY) CRISPER_TEST_PYTHON_OLD=$(OLD) CRISPER_TE
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+GOTESTSUM   = gotest.tools/gotestsum@v1.13.0
 
 export PYTHON VERSION GO
 
@@ -48,9 +49,7 @@ test-py: venvs ## Tests of the Python agent: standard library only, newest and o
 	@integration/tools/pytests.sh $(PYTHON) $(CELERY) $(OLD)
 
 test-integration: build venvs controlplane ## Real Celery, Redis, RabbitMQ and API server; RUN=regexp chooses, V=1 tells more
-	@$(REAL) $(GO) run ./integration/controlplane/beside -- \
-		$(GO) test -tags integration -count=1 -timeout 30m $(if $(V),-v) $(if $(RUN),-run '$(RUN)') \
-		./integration/... ./supervisor/agent/... ./broker/... ./beat/... ./cmd/...
+	@$(REAL) RUN='$(RUN)' V='$(V)' $(GO) run ./integration/controlplane/beside -- integration/tools/gotest.sh $(GOTESTSUM)
 
 integration: test-integration
 
