@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -58,6 +59,20 @@ func (t *trial) kill(ctx context.Context, pid int) error {
 	t.fault = time.Now()
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("cannot kill process %d: %w", pid, err)
+	}
+	return t.askBroker(ctx)
+}
+
+// askBroker notes which of the tasks the broker holds unacknowledged.
+func (t *trial) askBroker(ctx context.Context) error {
+	messages, err := t.lane.broker.Client.HVals(ctx, "unacked").Result()
+	if err != nil {
+		return fmt.Errorf("cannot read what is unacknowledged: %w", err)
+	}
+	t.held = map[string]bool{}
+	all := strings.Join(messages, "\n")
+	for _, s := range t.sent {
+		t.held[s.id] = strings.Contains(all, s.id)
 	}
 	return nil
 }

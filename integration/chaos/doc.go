@@ -20,8 +20,8 @@
 //	                       lost: never ended, and not recorded as failed
 //	                       doubled: ended twice
 //	                       again: ended twice, and the fault struck after the first end before the
-//	                       broker could have heard of it: the result was not stored yet, or only for
-//	                       a moment. At-least-once means this; it is counted apart so that "doubled"
+//	                       broker had heard of it: the result was not stored yet, or only for a
+//	                       moment, or the broker still held the message. At-least-once means this; it is counted apart so that "doubled"
 //	                       can be promised to be 0
 //
 // Lost is judged when everything has been decided, or at the end of the patience that the

@@ -3,9 +3,16 @@ package main
 import "time"
 
 // settleMoment is how long after its end a late-acknowledged task may be cut off
-// without the broker having heard of it: the way of the settlement, on a loaded
-// machine. A second run after that is a doubled one.
-const settleMoment = 50 * time.Millisecond
+// without the broker having heard of it: the way of the settlement. A second run after
+// that is a doubled one.
+//
+// Where the broker could be asked, and still held the message when its worker had just
+// been killed, the way took longer: a loaded machine may stop anybody on it, but not
+// for more than heldMoment. An acknowledgment that is later is a defect.
+const (
+	settleMoment = 50 * time.Millisecond
+	heldMoment   = time.Second
+)
 
 // sent is one task of a trial.
 type sent struct {
@@ -33,8 +40,14 @@ func (v *verdict) add(o verdict) {
 	v.Rerun += o.Rerun
 }
 
+// struck is the fault, and what the broker held unacknowledged right after it.
+type struck struct {
+	at   time.Time
+	held map[string]bool // by task id; nil: it could not be asked
+}
+
 // judge applies the rules of doc.go.
-func judge(tasks []sent, runs map[string][]attempt, records map[string]record, fault time.Time) verdict {
+func judge(tasks []sent, runs map[string][]attempt, records map[string]record, fault struck) verdict {
 	v := verdict{Tasks: len(tasks)}
 	for _, t := range tasks {
 		starts, ends := len(runs[t.id]), endsOf(runs[t.id])
@@ -49,7 +62,7 @@ func judge(tasks []sent, runs map[string][]attempt, records map[string]record, f
 		case !t.late && starts > 1:
 			v.Doubled++
 			v.bad = append(v.bad, "doubled "+t.id)
-		case t.late && len(ends) > 1 && unheard(ends[0], records[t.id], fault):
+		case t.late && len(ends) > 1 && unheard(t.id, ends[0], records[t.id], fault):
 			v.Again++
 		case t.late && len(ends) > 1:
 			v.Doubled++
@@ -71,11 +84,11 @@ func endsOf(runs []attempt) []time.Time {
 	return ends
 }
 
-// unheard: the fault struck when the broker could not yet know of this end: it was a
+// unheard: the fault struck when the broker did not know of this end: it was a
 // moment ago, or the child had not even stored its result, which it does before it
-// reports.
-func unheard(end time.Time, seen record, fault time.Time) bool {
-	since := fault.Sub(end)
-	stored := seen.state == success && seen.at.Before(fault)
-	return since > -settleMoment && (since < settleMoment || !stored)
+// reports, or the broker still held the message.
+func unheard(id string, end time.Time, seen record, fault struck) bool {
+	since := fault.at.Sub(end)
+	stored := seen.state == success && seen.at.Before(fault.at)
+	return since > -settleMoment && (since < settleMoment || !stored || fault.held[id] && since < heldMoment)
 }

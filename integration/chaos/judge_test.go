@@ -16,28 +16,32 @@ func runs(all ...attempt) []attempt    { return all }
 
 func TestTheVerdictFollowsFromWhatTasksWroteAndWhatWasRecorded(t *testing.T) {
 	const early, late = false, true
+	held := map[string]bool{"x": true}
 	for _, c := range []struct {
 		name string
 		late bool
 		runs []attempt
 		seen record
 		want verdict
+		held map[string]bool
 	}{
-		{"an early task that ended is fine", early, runs(whole(9, 11)), record{}, verdict{}},
-		{"an early task that was cut off and recorded is fine", early, runs(cut(9)), record{failure, at(11)}, verdict{Recorded: 1}},
-		{"an early task that was accepted, never begun and recorded is fine", early, nil, record{failure, at(11)}, verdict{Recorded: 1}},
-		{"an early task that was cut off and not recorded is lost", early, runs(cut(9)), record{}, verdict{Lost: 1}},
-		{"an early task that was never begun is lost", early, nil, record{}, verdict{Lost: 1}},
-		{"an early task that was begun again is doubled, even when it was cut off", early, runs(cut(9), whole(11, 12)), record{}, verdict{Doubled: 1}},
-		{"an early task that ended and is on record as failed ran all the same", early, runs(whole(8, 9.999)), record{failure, at(11)}, verdict{}},
-		{"a late task that was cut off and run again is fine", late, runs(cut(9), whole(11, 12)), record{}, verdict{Rerun: 1}},
-		{"a late task that never ended is lost", late, runs(cut(9), cut(11)), record{}, verdict{Lost: 1, Rerun: 1}},
-		{"a late task that ended twice is doubled", late, runs(whole(8, 9), whole(11, 12)), record{success, at(9.1)}, verdict{Doubled: 1}},
-		{"a late task whose first end the broker could not have heard of is run again", late, runs(whole(9, 9.99), whole(11, 12)), record{success, at(9.995)}, verdict{Again: 1}},
-		{"a late task that was killed before it had stored its result is run again", late, runs(whole(8, 9.9), whole(11, 12)), record{success, at(12)}, verdict{Again: 1}},
+		{"an early task that ended is fine", early, runs(whole(9, 11)), record{}, verdict{}, nil},
+		{"an early task that was cut off and recorded is fine", early, runs(cut(9)), record{failure, at(11)}, verdict{Recorded: 1}, nil},
+		{"an early task that was accepted, never begun and recorded is fine", early, nil, record{failure, at(11)}, verdict{Recorded: 1}, nil},
+		{"an early task that was cut off and not recorded is lost", early, runs(cut(9)), record{}, verdict{Lost: 1}, nil},
+		{"an early task that was never begun is lost", early, nil, record{}, verdict{Lost: 1}, nil},
+		{"an early task that was begun again is doubled, even when it was cut off", early, runs(cut(9), whole(11, 12)), record{}, verdict{Doubled: 1}, nil},
+		{"an early task that ended and is on record as failed ran all the same", early, runs(whole(8, 9.999)), record{failure, at(11)}, verdict{}, nil},
+		{"a late task that was cut off and run again is fine", late, runs(cut(9), whole(11, 12)), record{}, verdict{Rerun: 1}, nil},
+		{"a late task that never ended is lost", late, runs(cut(9), cut(11)), record{}, verdict{Lost: 1, Rerun: 1}, nil},
+		{"a late task that ended twice is doubled", late, runs(whole(8, 9), whole(11, 12)), record{success, at(9.1)}, verdict{Doubled: 1}, nil},
+		{"a late task whose first end the broker could not have heard of is run again", late, runs(whole(9, 9.99), whole(11, 12)), record{success, at(9.995)}, verdict{Again: 1}, nil},
+		{"a late task that was killed before it had stored its result is run again", late, runs(whole(8, 9.9), whole(11, 12)), record{success, at(12)}, verdict{Again: 1}, nil},
+		{"a late task whose message the broker still held is run again", late, runs(whole(8, 9.5), whole(11, 12)), record{success, at(9.6)}, verdict{Again: 1}, held},
+		{"a late task that was acknowledged too late is doubled", late, runs(whole(8, 8.9), whole(11, 12)), record{success, at(9)}, verdict{Doubled: 1}, held},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := judge([]sent{{"x", c.late}}, map[string][]attempt{"x": c.runs}, map[string]record{"x": c.seen}, at(10))
+			got := judge([]sent{{"x", c.late}}, map[string][]attempt{"x": c.runs}, map[string]record{"x": c.seen}, struck{at(10), c.held})
 			c.want.Tasks, got.bad = 1, nil
 			if got.Lost != c.want.Lost || got.Doubled != c.want.Doubled || got.Again != c.want.Again ||
 				got.Recorded != c.want.Recorded || got.Rerun != c.want.Rerun {

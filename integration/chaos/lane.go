@@ -102,7 +102,8 @@ type trial struct {
 	lane     *lane
 	sent     []sent
 	fault    time.Time
-	recovery time.Duration // negative: none to be measured
+	held     map[string]bool // what the broker held when a process had been killed
+	recovery time.Duration   // negative: none to be measured
 	verdict  verdict
 	note     string // something promised that did not happen
 }
@@ -192,7 +193,7 @@ func (t *trial) decide(ctx context.Context, patience time.Duration) error {
 	if err := t.lane.book.refresh(); err != nil {
 		return err
 	}
-	t.verdict = judge(t.sent, t.lane.book.runs, t.lane.book.records, t.fault)
+	t.verdict = judge(t.sent, t.lane.book.runs, t.lane.book.records, struck{t.fault, t.held})
 	return ctx.Err()
 }
 
