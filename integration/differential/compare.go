@@ -93,12 +93,13 @@ type wanted struct {
 	stock, crisper *regexp.Regexp
 	reason         string
 	sometimes      bool // does not happen in every run
+	anyOrder       bool // it is the order of the same lines that may differ
 	line           int
 	used           int
 }
 
 // readWanted reads blocks of lines: case, field, stock, crisper, why, and for what
-// depends on chance "sometimes: yes".
+// depends on chance "sometimes: yes"; "order: any" in place of stock and crisper.
 func readWanted(path string) ([]*wanted, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -132,7 +133,7 @@ func readWanted(path string) ([]*wanted, error) {
 }
 
 func parseWanted(fields map[string]string) (*wanted, error) {
-	w := &wanted{reason: fields["why"], sometimes: fields["sometimes"] == "yes"}
+	w := &wanted{reason: fields["why"], sometimes: fields["sometimes"] == "yes", anyOrder: fields["order"] == "any"}
 	if w.reason == "" {
 		return nil, fmt.Errorf("a wanted difference has no reason (why:)")
 	}
@@ -150,9 +151,17 @@ func parseWanted(fields map[string]string) (*wanted, error) {
 // that only one side has and that are wanted to be so are gone, nothing differs.
 func covers(all []*wanted, d difference) (reason string, ok bool) {
 	stock, crisper := only(d.Stock, d.Crisper), only(d.Crisper, d.Stock)
+	sameLines := len(stock) == 0 && len(crisper) == 0
 	var reasons []string
 	for _, w := range all {
 		if !w.cases.MatchString(d.Case) || !w.field.MatchString(d.Field) {
+			continue
+		}
+		if w.anyOrder {
+			if sameLines {
+				reasons = append(reasons, w.reason)
+				w.used++
+			}
 			continue
 		}
 		lessStock, hitStock := without(stock, w.stock)

@@ -55,6 +55,28 @@ func TestADifferenceIsWantedOnlyAsAWhole(t *testing.T) {
 	}
 }
 
+func TestAnotherOrderIsWantedOnlyWhereItIsSaidAndOfTheSameLines(t *testing.T) {
+	w, err := parseWanted(map[string]string{"case": `retry\..*`, "field": "events", "order": "any", "why": "two processes"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name string
+		d    difference
+		want bool
+	}{
+		{"another order", difference{Case: "retry.late", Field: "events", Stock: "a\nb", Crisper: "b\na"}, true},
+		{"another line", difference{Case: "retry.late", Field: "events", Stock: "a\nb", Crisper: "b\nc"}, false},
+		{"another case", difference{Case: "soft.late", Field: "events", Stock: "a\nb", Crisper: "b\na"}, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if _, ok := covers([]*wanted{w}, row.d); ok != row.want {
+				t.Errorf("wanted: %t", ok)
+			}
+		})
+	}
+}
+
 func TestEveryWantedDifferenceHasItsReason(t *testing.T) {
 	all, err := readWanted("wanted.txt")
 	if err != nil || len(all) == 0 {
