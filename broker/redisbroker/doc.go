@@ -106,6 +106,14 @@
 //     version below 6.2 are final (ErrRefused) once every URL gave one; LOADING,
 //     READONLY, MASTERDOWN and all else are waited out.
 //
+// # Keeper
+//
+// Looks after what a stock worker beside us has in hand, of which the caller knows the
+// tags: renews it, and gives it back when the worker is dead. Stock workers book no
+// owners, and a tag comes back with its message: that a delivery is still the worker's
+// is known by its score, which lies between the two times at which the worker was about
+// to write it and had written it, or is the one that we wrote last.
+//
 // # Backlog
 //
 // Ready is LLEN over all steps. Unacked and Scheduled of this worker are known;
