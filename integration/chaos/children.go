@@ -102,7 +102,7 @@ func killReserved(ctx context.Context, l *lane) (*trial, error) {
 		t.sent = append(t.sent, sent{id: id})
 	}
 	var running map[string]int
-	err = t.until(ctx, "a fifth of the tasks to have run", func(b *book) bool {
+	err = t.moment(ctx, "a fifth of the tasks to have run", func(b *book) bool {
 		running = b.running(ids)
 		return len(b.runs) > 0 && t.endedCount() > 80 && len(running) > 0
 	})

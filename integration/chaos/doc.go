@@ -27,6 +27,11 @@
 // Lost is judged when everything has been decided, or at the end of the patience that the
 // fault's row states.
 //
+// A trial that on a busy machine comes too late to strike (its tasks are over) says
+// nothing, and is made once more. With -busy more is taken for the machine's doing: the
+// way of a settlement may take half a second, a worker may be seen to leave some
+// seconds after its grace. Lost and doubled stay what they are.
+//
 // # What it deliberately does not do
 //
 // It does not lose the broker's own data: redis-server is durable (append-only, fsync

@@ -2,16 +2,28 @@ package main
 
 import "time"
 
-// settleMoment is how long after its end a late-acknowledged task may be cut off
-// without the broker having heard of it: the way of the settlement. A second run after
-// that is a doubled one.
-//
-// Where the broker could be asked, and still held the message when its worker had just
-// been killed, the way took longer: a loaded machine may stop anybody on it, but not
-// for more than heldMoment. An acknowledgment that is later is a defect.
-const (
-	settleMoment = 50 * time.Millisecond
-	heldMoment   = time.Second
+// tolerance is what is taken for the machine's doing and not for the worker's.
+type tolerance struct {
+	// settle is how long after its end a late-acknowledged task may be cut off
+	// without the broker having heard of it: the way of the settlement. A second run
+	// after that is a doubled one.
+	settle time.Duration
+	// held is the same where the broker could be asked, and still held the message
+	// when its worker had just been killed: a loaded machine may stop anybody on the
+	// way, but not for longer. An acknowledgment that is later is a defect.
+	held time.Duration
+	// tree is how long a killed supervisor's processes may outlive it, and leave how
+	// long after its grace a worker may be seen to end.
+	tree, leave time.Duration
+	// times is what the patience of a row is multiplied with.
+	times time.Duration
+}
+
+var (
+	strict = tolerance{settle: 50 * time.Millisecond, held: time.Second, tree: time.Second, times: 1}
+	// onABusyMachine is for runs that look for lost and doubled tasks, not for times,
+	// where others may take the processor away for a second and more.
+	onABusyMachine = tolerance{settle: 500 * time.Millisecond, held: 5 * time.Second, tree: 15 * time.Second, leave: 5 * time.Second, times: 3}
 )
 
 // sent is one task of a trial.
@@ -44,6 +56,8 @@ func (v *verdict) add(o verdict) {
 type struck struct {
 	at   time.Time
 	held map[string]bool // by task id; nil: it could not be asked
+
+	tolerance tolerance
 }
 
 // judge applies the rules of doc.go.
@@ -90,5 +104,6 @@ func endsOf(runs []attempt) []time.Time {
 func unheard(id string, end time.Time, seen record, fault struck) bool {
 	since := fault.at.Sub(end)
 	stored := seen.state == success && seen.at.Before(fault.at)
-	return since > -settleMoment && (since < settleMoment || !stored || fault.held[id] && since < heldMoment)
+	allow := fault.tolerance
+	return since > -allow.settle && (since < allow.settle || !stored || fault.held[id] && since < allow.held)
 }

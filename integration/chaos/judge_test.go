@@ -41,12 +41,30 @@ func TestTheVerdictFollowsFromWhatTasksWroteAndWhatWasRecorded(t *testing.T) {
 		{"a late task that was acknowledged too late is doubled", late, runs(whole(8, 8.9), whole(11, 12)), record{success, at(9)}, verdict{Doubled: 1}, held},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := judge([]sent{{"x", c.late}}, map[string][]attempt{"x": c.runs}, map[string]record{"x": c.seen}, struck{at(10), c.held})
+			got := judge([]sent{{"x", c.late}}, map[string][]attempt{"x": c.runs}, map[string]record{"x": c.seen}, struck{at(10), c.held, strict})
 			c.want.Tasks, got.bad = 1, nil
 			if got.Lost != c.want.Lost || got.Doubled != c.want.Doubled || got.Again != c.want.Again ||
 				got.Recorded != c.want.Recorded || got.Rerun != c.want.Rerun {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
+	}
+}
+
+func TestOnABusyMachineASettlementMayBeLateButNothingMayBeLostOrRunForNoReason(t *testing.T) {
+	slow := map[string][]attempt{"x": runs(whole(9, 9.7), whole(11, 12))}
+	stored := map[string]record{"x": {success, at(9.75)}}
+	if v := judge([]sent{{"x", true}}, slow, stored, struck{at(10), nil, strict}); v.Doubled != 1 {
+		t.Errorf("on a quiet machine: %+v, want doubled", v)
+	}
+	if v := judge([]sent{{"x", true}}, slow, stored, struck{at(10), nil, onABusyMachine}); v.Again != 1 || v.Doubled != 0 {
+		t.Errorf("on a busy machine: %+v, want run again", v)
+	}
+	early := map[string][]attempt{"x": runs(whole(8, 8.1), whole(11, 12))}
+	if v := judge([]sent{{"x", true}}, early, stored, struck{at(10), nil, onABusyMachine}); v.Doubled != 1 {
+		t.Errorf("long before the fault: %+v, want doubled", v)
+	}
+	if v := judge([]sent{{"x", false}}, map[string][]attempt{"x": runs(cut(9))}, nil, struck{at(10), nil, onABusyMachine}); v.Lost != 1 {
+		t.Errorf("cut off and not recorded: %+v, want lost", v)
 	}
 }

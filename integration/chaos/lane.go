@@ -19,7 +19,8 @@ const queue = "default"
 // lane is the ground of one row: a broker that is broken, a backend that is not, a
 // publisher, and the workers. Trials follow one another on it.
 type lane struct {
-	side    string // crisper or celery
+	side string // crisper or celery
+	tolerance
 	bed     *harness.Bed
 	broker  *harness.Redis
 	proxy   *harness.Proxy // before the broker; nil where no fault needs it
@@ -35,12 +36,12 @@ type lane struct {
 
 const crisperSide, stockSide = "crisper", "celery"
 
-func newLane(ctx context.Context, side, name string, needs needs, seed uint64) (*lane, error) {
+func newLane(ctx context.Context, side, name string, needs needs, seed uint64, allow tolerance) (*lane, error) {
 	bed, err := harness.Make(harness.Options{Name: "chaos-" + name})
 	if err != nil {
 		return nil, err
 	}
-	l := &lane{side: side, bed: bed, random: rand.New(rand.NewPCG(seed, 0))}
+	l := &lane{side: side, tolerance: allow, bed: bed, random: rand.New(rand.NewPCG(seed, 0))}
 	if err := l.lay(ctx, needs); err != nil {
 		bed.Close()
 		return nil, err
@@ -161,10 +162,30 @@ func (t *trial) until(ctx context.Context, what string, done func(*book) bool) e
 	return errors.Join(failure, err)
 }
 
+// errMissed: the tasks were over before we, on a busy machine, saw them in the state
+// in which the fault was to strike. Such a trial says nothing.
+var errMissed = errors.New("the moment for the fault was missed")
+
+// moment waits for the state in which the fault is to strike.
+func (t *trial) moment(ctx context.Context, what string, there func(*book) bool) error {
+	missed := false
+	err := t.until(ctx, what, func(b *book) bool {
+		if there(b) {
+			return true
+		}
+		missed = t.endedCount() == len(t.sent)
+		return missed
+	})
+	if err == nil && missed {
+		return errMissed
+	}
+	return err
+}
+
 // untilRunning waits until at least n of the tasks run, and returns them.
 func (t *trial) untilRunning(ctx context.Context, n int) (map[string]int, error) {
 	var found map[string]int
-	err := t.until(ctx, fmt.Sprintf("%d tasks to run", n), func(b *book) bool {
+	err := t.moment(ctx, fmt.Sprintf("%d tasks to run", n), func(b *book) bool {
 		found = b.running(t.ids())
 		return len(found) >= n
 	})
@@ -174,7 +195,7 @@ func (t *trial) untilRunning(ctx context.Context, n int) (map[string]int, error)
 // decide waits until every task has ended or is recorded as failed and the broker
 // owes nothing, for so long as the row's patience lasts; then it judges.
 func (t *trial) decide(ctx context.Context, patience time.Duration) error {
-	limited, cancel := context.WithTimeout(ctx, patience)
+	limited, cancel := context.WithTimeout(ctx, patience*t.lane.times)
 	defer cancel()
 	err := t.until(limited, "all tasks to be decided", func(b *book) bool {
 		for _, s := range t.sent {
@@ -193,7 +214,7 @@ func (t *trial) decide(ctx context.Context, patience time.Duration) error {
 	if err := t.lane.book.refresh(); err != nil {
 		return err
 	}
-	t.verdict = judge(t.sent, t.lane.book.runs, t.lane.book.records, struck{t.fault, t.held})
+	t.verdict = judge(t.sent, t.lane.book.runs, t.lane.book.records, struck{t.fault, t.held, t.lane.tolerance})
 	return ctx.Err()
 }
 

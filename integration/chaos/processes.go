@@ -98,7 +98,7 @@ func killSupervisor(ctx context.Context, l *lane) (*trial, error) {
 		return t, err
 	}
 	mine := map[string]int{}
-	err = t.until(ctx, "the victim to be busy", func(b *book) bool {
+	err = t.moment(ctx, "the victim to be busy", func(b *book) bool {
 		mine = within(b.running(t.ids()), treeOf(w.PID()))
 		return len(mine) >= 2
 	})
@@ -140,10 +140,10 @@ func (l *lane) strike(ctx context.Context, t *trial, w *harness.Worker) error {
 	if l.side == stockSide {
 		return w.KillGroup()
 	}
-	limited, cancel := context.WithTimeout(ctx, time.Second)
+	limited, cancel := context.WithTimeout(ctx, l.tree)
 	defer cancel()
 	if harness.Until(limited, "the victim's tree to die", func() bool { return !anyAlive(tree) }) != nil {
-		t.note = "processes outlived their supervisor by a second"
+		t.note = fmt.Sprintf("processes outlived their supervisor by %s", l.tree)
 	}
 	return nil
 }
@@ -198,7 +198,7 @@ func (l *lane) successor(ctx context.Context) (err error) {
 // kills it.
 func (l *lane) leave() (time.Duration, string) {
 	asked := time.Now()
-	limited, cancel := context.WithTimeout(context.Background(), grace*time.Second)
+	limited, cancel := context.WithTimeout(context.Background(), grace*time.Second+l.tolerance.leave)
 	defer cancel()
 	_, at, err := l.worker.Wait(limited)
 	if err != nil {
