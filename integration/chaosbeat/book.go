@@ -116,6 +116,16 @@ func (b *book) after(at time.Time, wanted func(arrival) bool) (arrival, bool) {
 	return arrival{}, false
 }
 
+// newest is what has arrived last.
+func (b *book) newest() arrival {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.arrivals) == 0 {
+		return arrival{}
+	}
+	return b.arrivals[len(b.arrivals)-1]
+}
+
 // trouble is why nothing arrives.
 func (b *book) trouble() error {
 	b.mu.Lock()

@@ -5,9 +5,12 @@
 //	go run ./integration/chaosbeat -trials 5 -rows kill,term
 //	go run ./integration/chaosbeat -broker rabbitmq -election kubernetes
 //
+// Interrupted, it shows, and writes where it was told to, what it has found so far.
+//
 // # What it is
 //
-//	ground   what all rows share: a control plane with one API server
+//	ground   what all rows share: a control plane with one API server, RabbitMQ. A row that
+//	         breaks the API server for everybody has one of its own
 //	set      the ground of one row: a broker, a Lease, three replicas of one app. A
 //	         row's trials follow one another on it, so faults meet terms of any age
 //	book     what the broker has been seen to hold, with the moment of its arrival
@@ -38,6 +41,14 @@
 //
 // Between the trials there is no sleep but a random part of a second, so that the
 // fault does not always strike at the same phase.
+//
+// # The machine
+//
+// A bound of a take-over is promised for a machine that lets the replicas run. One that is
+// busy with other things keeps them, and us, from running for a while. How long is measured
+// beside: a goroutine that wants to run every 5 ms notes by how much that is late. A take-over
+// that is later than its bound by more than what was noted in its time fails the row; one
+// that is later by less is shown with both numbers, in the log and in the table.
 //
 // # Clocks
 //

@@ -16,7 +16,7 @@ type fault struct {
 	recovery    string        // what the take-over time of this row is
 	limit       time.Duration // promised; 0: none
 	skews       []int         // seconds, of the replicas' clocks
-	alone       bool          // it touches what other rows stand on
+	ownPlane    bool          // it breaks the API server for all: it has one of its own
 	api         bool          // it is about the API server
 	mayDouble   bool          // where the broker cannot be asked (RabbitMQ)
 	do          func(ctx context.Context, t *trial) error
@@ -41,7 +41,7 @@ func faults() []fault {
 		{name: "broker", title: "the broker away for some seconds", recovery: "broker back → first message", mayDouble: true, do: breakBroker},
 		{name: "clock", title: "TERM, the clocks of two of three wrong by +1 h and −1 h", recovery: "TERM " + next, limit: afterTerm,
 			skews: []int{0, 3600, -3600}, do: roll},
-		{name: "api-restart", title: "API server killed and started again", recovery: "API server back → first message", api: true, alone: true, do: restartAPI},
+		{name: "api-restart", title: "API server killed and started again", recovery: "API server back → first message", api: true, ownPlane: true, do: restartAPI},
 	}
 }
 

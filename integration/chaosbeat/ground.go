@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -27,20 +28,24 @@ type ground struct {
 	election, broker string
 	bed              *harness.Bed
 	plane            *controlplane.ControlPlane // nil: nobody needs one
-	skewed           skewedBinary
-	rabbit           string // address of RabbitMQ, where that is the broker
+	skewed           *skewedBinary
+	rabbit           string // address of RabbitMQ, where that is a broker
+	stalls           *stalls
 }
 
-func layGround(ctx context.Context, election, broker string) (*ground, error) {
+func layGround(ctx context.Context, election string, brokers []string) (*ground, error) {
 	bed, err := harness.Make(harness.Options{Name: "chaosbeat"})
 	if err != nil {
 		return nil, err
 	}
-	g := &ground{election: election, broker: broker, bed: bed}
+	g := &ground{election: election, bed: bed, skewed: &skewedBinary{}, stalls: &stalls{}}
+	watching, stop := context.WithCancel(context.Background())
+	bed.OnClose(stop)
+	go g.stalls.watch(watching)
 	if election == byKubernetes {
 		g.plane, err = controlplane.Make(ctx, controlplane.Options{})
 	}
-	if err == nil && broker == onRabbitMQ {
+	if err == nil && slices.Contains(brokers, onRabbitMQ) {
 		g.rabbit, err = startServer(ctx, bed)
 	}
 	if err != nil {
@@ -48,6 +53,21 @@ func layGround(ctx context.Context, election, broker string) (*ground, error) {
 		return nil, err
 	}
 	return g, nil
+}
+
+// on is the same ground with one of its brokers.
+func (g *ground) on(broker string) *ground {
+	of := *g
+	of.broker = broker
+	return &of
+}
+
+// apart is the same ground with a control plane that no other row stands on.
+func (g *ground) apart(ctx context.Context) (*ground, error) {
+	of := *g
+	var err error
+	of.plane, err = controlplane.Make(ctx, controlplane.Options{})
+	return &of, err
 }
 
 func (g *ground) remove() {

@@ -11,12 +11,9 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
-	"time"
 )
 
 func main() {
@@ -31,8 +28,9 @@ func main() {
 // settings are the flags.
 type settings struct {
 	rows, json, page, from string
-	election, broker       string
-	trials, lanes          int
+	election, broker       string // brokers, separated by commas
+	trials, rabbitTrials   int
+	lanes                  int
 	write                  bool
 }
 
@@ -42,9 +40,10 @@ func parse(args []string, out io.Writer) (settings, error) {
 	set.SetOutput(out)
 	set.StringVar(&s.rows, "rows", "", "faults, separated by commas; default: all ("+strings.Join(names(), ", ")+")")
 	set.IntVar(&s.trials, "trials", 10, "trials of each fault")
-	set.IntVar(&s.lanes, "lanes", 3, "rows at the same time, each with a broker and replicas of its own")
+	set.IntVar(&s.rabbitTrials, "rabbitmq-trials", 0, "trials of each fault with RabbitMQ; default: as many")
+	set.IntVar(&s.lanes, "lanes", 3, "rows at the same time, each with replicas and a queue of its own")
 	set.StringVar(&s.election, "election", byKubernetes, "kubernetes, redis or file")
-	set.StringVar(&s.broker, "broker", onRedis, "redis or rabbitmq")
+	set.StringVar(&s.broker, "broker", onRedis+","+onRabbitMQ, "redis, rabbitmq, or both, separated by a comma")
 	set.StringVar(&s.json, "json", "", "write everything to this file")
 	set.StringVar(&s.from, "from", "", "break nothing: show, or -write, what an earlier run wrote with -json")
 	set.BoolVar(&s.write, "write", false, "write the table into the page")
@@ -62,17 +61,30 @@ func (s settings) check() error {
 			return fmt.Errorf("there is no fault %q; there are %s", name, strings.Join(names(), ", "))
 		}
 	}
+	for _, name := range s.brokers() {
+		if name != onRedis && name != onRabbitMQ {
+			return fmt.Errorf("there is no broker %q", name)
+		}
+	}
 	switch {
-	case s.trials < 1 || s.lanes < 1:
+	case s.trials < 1 || s.lanes < 1 || s.rabbitTrials < 0:
 		return errors.New("-trials and -lanes must be at least 1")
 	case !slices.Contains([]string{byKubernetes, byRedis, byFile}, s.election):
 		return fmt.Errorf("there is no election by %q", s.election)
-	case !slices.Contains([]string{onRedis, onRabbitMQ}, s.broker):
-		return fmt.Errorf("there is no broker %q", s.broker)
-	case s.election == byRedis && s.broker == onRabbitMQ:
+	case s.election == byRedis && slices.Contains(s.brokers(), onRabbitMQ):
 		return errors.New("crisper beat refuses --election=redis with RabbitMQ")
 	}
 	return nil
+}
+
+func (s settings) brokers() []string { return strings.Split(s.broker, ",") }
+
+// trialsOn is how often each fault is done with a broker.
+func (s settings) trialsOn(broker string) int {
+	if broker == onRabbitMQ && s.rabbitTrials > 0 {
+		return s.rabbitTrials
+	}
+	return s.trials
 }
 
 func (s settings) wants(f fault) bool {
@@ -95,98 +107,47 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r, err := s.report(ctx, out)
+	all, err := s.reports(ctx, out)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n%s", plain(r.table()))
-	if err := s.save(ctx, r); err != nil {
+	for _, r := range all {
+		fmt.Fprintf(out, "\nElection by %s, messages on %s:\n%s", r.Election, r.Broker, plain(r.table()))
+	}
+	// What an interrupted run has found is worth as much as it says.
+	if err := s.save(context.WithoutCancel(ctx), all); err != nil {
 		return err
 	}
-	return judgeRows(r)
+	var bad []error
+	for _, r := range all {
+		bad = append(bad, judgeRows(r))
+	}
+	if ctx.Err() != nil {
+		bad = append(bad, errors.New("interrupted"))
+	}
+	return errors.Join(bad...)
 }
 
-// report is that of a new run, or with -from of an earlier one.
-func (s settings) report(ctx context.Context, out io.Writer) (report, error) {
+// reports are those of a new run, or with -from of an earlier one.
+func (s settings) reports(ctx context.Context, out io.Writer) ([]report, error) {
 	if s.from == "" {
 		return s.carryOut(ctx, out)
 	}
-	var r report
+	var all []report
 	text, err := os.ReadFile(s.from)
 	if err == nil {
-		err = json.Unmarshal(text, &r)
+		err = json.Unmarshal(text, &all)
 	}
 	if err != nil {
-		return r, fmt.Errorf("cannot read the earlier run: %w", err)
+		return nil, fmt.Errorf("cannot read the earlier run: %w", err)
 	}
-	return r, nil
+	return all, nil
 }
 
-func (s settings) carryOut(ctx context.Context, out io.Writer) (report, error) {
-	r := report{Date: time.Now().UTC().Format("2006-01-02 15:04 UTC"), Election: s.election, Broker: s.broker,
-		Machine: fmt.Sprintf("%d cores", runtime.NumCPU())}
-	var saying sync.Mutex
-	say := func(format string, args ...any) {
-		saying.Lock()
-		defer saying.Unlock()
-		fmt.Fprintf(out, format+"\n", args...)
-	}
-	g, err := layGround(ctx, s.election, s.broker)
-	if err != nil {
-		return r, err
-	}
-	defer g.remove()
-	all := faults()
-	rows := make([]*row, len(all)) // nil: not wanted
-	do := func(i int) {
-		start := time.Now()
-		each := all[i].run(ctx, g, s.trials, say)
-		rows[i] = &each
-		if each.Skipped == "" {
-			say("%-12s %3d trials, %d ticks: missed %d, doubled %d, take-over %s  (%.0f s)",
-				each.Name, each.Trials, each.Ticks, each.Missed, each.Doubled, each.tookOver(), time.Since(start).Seconds())
-		}
-	}
-	s.together(ctx, all, do)
-	for i, f := range all {
-		if f.alone && s.wants(f) && ctx.Err() == nil {
-			do(i)
-		}
-	}
-	for _, each := range rows {
-		if each != nil {
-			r.Rows = append(r.Rows, *each)
-		}
-	}
-	return r, nil
-}
-
-// together does the rows that do not touch each other, some at a time.
-func (s settings) together(ctx context.Context, all []fault, do func(int)) {
-	var group sync.WaitGroup
-	free := make(chan struct{}, s.lanes) // one for each row under way
-	for i, f := range all {
-		if f.alone || !s.wants(f) || ctx.Err() != nil {
-			continue
-		}
-		free <- struct{}{}
-		group.Go(func() { defer func() { <-free }(); do(i) })
-	}
-	group.Wait()
-}
-
-func (s settings) save(ctx context.Context, r report) error {
-	commit, _ := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude", "*").Output()
-	if s.from == "" {
-		r.Commit = strings.TrimSpace(string(commit))
-	}
+func (s settings) save(ctx context.Context, all []report) error {
 	if s.json != "" {
-		text, err := json.MarshalIndent(r, "", " ")
-		if err == nil {
-			err = os.WriteFile(s.json, append(text, '\n'), 0o644)
-		}
-		if err != nil {
-			return fmt.Errorf("cannot write the results: %w", err)
+		if err := writeJSON(s.json, all); err != nil {
+			return err
 		}
 	}
 	if !s.write {
@@ -196,7 +157,23 @@ func (s settings) save(ctx context.Context, r report) error {
 	if err != nil {
 		return fmt.Errorf("cannot find the repository's root: %w", err)
 	}
-	return r.write(filepath.Join(strings.TrimSpace(string(root)), s.page))
+	for _, r := range all {
+		if err := r.write(filepath.Join(strings.TrimSpace(string(root)), s.page)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeJSON(path string, all []report) error {
+	text, err := json.MarshalIndent(all, "", " ")
+	if err == nil {
+		err = os.WriteFile(path, append(text, '\n'), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write the results: %w", err)
+	}
+	return nil
 }
 
 // judgeRows fails the program when a promise was broken.

@@ -72,7 +72,7 @@ func (r *replica) state(ctx context.Context) (ops.State, error) {
 
 // left waits for the end after TERM, and wants exit code 0 in good time.
 func (r *replica) left(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	code, _, err := r.process.Wait(ctx)
 	if err == nil && code != 0 {

@@ -37,6 +37,9 @@ func (r row) cells() []string {
 	if r.Limit > 0 {
 		limit = fmt.Sprintf("≤ %g s", r.Limit)
 	}
+	if r.Late > 0 {
+		limit += fmt.Sprintf("; %d later, the machine stood still for up to %.1f s meanwhile", r.Late, r.Stalled)
+	}
 	missed := n(r.Missed)
 	if r.Stray > 0 {
 		missed += fmt.Sprintf(" (and %d messages that are no tick)", r.Stray)
