@@ -60,6 +60,8 @@ step "generated files are up to date" target verify
 step "builds for linux/arm64 and darwin/arm64" target cross
 step "control plane for tests: etcd and kube-apiserver, built once" target controlplane
 step "integration tests: real Celery, Redis, RabbitMQ and Kubernetes API server" target test-integration
-step "fault injection, 3 trials of each" target chaos TRIALS=3
+step "the same 438 cases under Celery's worker and Crisper, compared" target differential ARGS=-quick
+step "Celery's own tests, the quick part, under Celery's worker and Crisper" target conformance ARGS=-quick
+step "fault injection, 3 trials of each" target chaos TRIALS=3 ARGS=-busy
 step "benchmark, a short run" target bench-smoke
 finish
