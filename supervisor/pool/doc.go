@@ -97,6 +97,8 @@
 //
 //	not ready in StartTimeout            SIGTERM, KillGrace, SIGKILL   hung
 //	asked to leave, StopTimeout          SIGTERM, KillGrace, SIGKILL   hung
+//	takes nothing, deaf                  SIGTERM, KillGrace, SIGKILL   hung
+//	takes nothing, not deaf              replaced, and leaves as for max_age   hung
 //	hard limit                           SIGTERM, HardLimitGrace, SIGKILL
 //	MemoryKill during a task             SIGTERM, HardLimitGrace, SIGKILL   oom
 //	cgroup above GuardHard               SIGKILL   oom

@@ -71,6 +71,13 @@ type (
 		Child  ChildID
 		Reason string
 	}
+	// ChildHung: it takes nothing although it could. One that is deaf does not react
+	// to anything and is ended; any other is replaced, and its tasks are not cut.
+	ChildHung struct {
+		Child  ChildID
+		Deaf   bool
+		Detail string // numbers for people
+	}
 	// TerminateRequested: end this task by this signal (remote control). Ignored
 	// unless the child is running exactly this task.
 	TerminateRequested struct {
@@ -101,6 +108,7 @@ func (Resized) event()            {}
 func (DrainBegan) event()         {}
 func (DrainHurried) event()       {}
 func (FrameBroken) event()        {}
+func (ChildHung) event()          {}
 func (TerminateRequested) event() {}
 
 // Action is something to be done at the edge. Imperative.
@@ -196,7 +204,7 @@ const (
 	ReasonResize    Reason = "resize"
 	ReasonDrain     Reason = "drain"
 	ReasonCrashed   Reason = "crashed"
-	ReasonHung      Reason = "hung"       // did not become ready, or did not leave
+	ReasonHung      Reason = "hung"       // did not become ready, did not leave, or takes nothing
 	ReasonHardLimit Reason = "hard_limit" // of a task
 	ReasonOOM       Reason = "oom"        // memory-kill-per-child or the cgroup guard
 	ReasonCutoff    Reason = "cutoff"     // the grace period ended

@@ -112,6 +112,18 @@ func (p *Pool) hung(now time.Time, c *child, detail string, acts []Action) []Act
 	return p.kill(now, c, killing{signal: sigTERM, reason: ReasonHung, grace: p.cfg.KillGrace, detail: detail}, acts)
 }
 
+func (p *Pool) onChildHung(now time.Time, ev ChildHung, acts []Action) []Action {
+	c := p.children[ev.Child]
+	switch {
+	case c == nil || c.state == Starting:
+		return acts // it has gone meanwhile; who starts has a deadline of its own
+	case ev.Deaf:
+		return p.hung(now, c, ev.Detail, acts)
+	}
+	c.want(ReasonHung, ev.Detail)
+	return acts
+}
+
 // want marks a child to be replaced; the first reason stays.
 func (c *child) want(reason Reason, why string) {
 	if c.due == "" {

@@ -92,6 +92,8 @@ func (p *Pool) Step(now time.Time, ev Event, acts []Action) []Action {
 		acts = p.onDrainBegan(now, now, acts)
 	case FrameBroken:
 		acts = p.onFrameBroken(now, ev, acts)
+	case ChildHung:
+		acts = p.onChildHung(now, ev, acts)
 	case TerminateRequested:
 		acts = p.onTerminateRequested(now, ev, acts)
 	default:

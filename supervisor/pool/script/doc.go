@@ -52,6 +52,7 @@
 //	drain_began [deadline=26s]        from now on
 //	drain_hurried
 //	broken CHILD REASON…
+//	hung CHILD DETAIL… | deaf CHILD DETAIL…
 //	terminate CHILD task=TASK signal=SIGTERM
 //
 // For short:

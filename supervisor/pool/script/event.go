@@ -46,6 +46,8 @@ func event(name string, a *args, now time.Time) (ev pool.Event, err error) {
 		ev = pool.DrainHurried{}
 	case "broken":
 		ev = pool.FrameBroken{Child: a.child(), Reason: a.rest()}
+	case "hung", "deaf":
+		ev = pool.ChildHung{Child: a.child(), Deaf: name == "deaf", Detail: a.rest()}
 	case "terminate":
 		signal, _ := a.option("signal")
 		ev = pool.TerminateRequested{Child: a.child(), Task: a.task(), Signal: signal}
@@ -110,6 +112,11 @@ func Event(ev pool.Event, now time.Time) string {
 		return fmt.Sprintf("began %d task=%d", ev.Child, ev.Task) + given("soft", ev.Soft) + given("hard", ev.Hard)
 	case pool.TaskEnded:
 		return fmt.Sprintf("ended %d task=%d", ev.Child, ev.Task)
+	case pool.ChildHung:
+		if ev.Deaf {
+			return fmt.Sprintf("deaf %d %s", ev.Child, ev.Detail)
+		}
+		return fmt.Sprintf("hung %d %s", ev.Child, ev.Detail)
 	case pool.MemoryMeasured:
 		line := "memory"
 		for _, m := range ev.Children {
