@@ -10,8 +10,9 @@ BUILD  = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.release=$(V
 CELERY = $(CURDIR)/.cache/celery57/bin/python
 OLD    = $(CURDIR)/.cache/celery53/bin/python
 PEERS  = $(CURDIR)/.cache/peers/bin/python
+GEVENT = $(CURDIR)/.cache/gevent/bin/python
 # What everything that needs real Celery is told.
-REAL   = CRISPER_TEST_PYTHON=$(CELERY) CRISPER_TEST_PYTHON_OLD=$(OLD) CRISPER_TEST_PYTHON_PEERS=$(PEERS) CRISPER_BIN=$(CURDIR)/bin/crisper
+REAL   = CRISPER_TEST_PYTHON=$(CELERY) CRISPER_TEST_PYTHON_OLD=$(OLD) CRISPER_TEST_PYTHON_PEERS=$(PEERS) CRISPER_TEST_PYTHON_GEVENT=$(GEVENT) CRISPER_BIN=$(CURDIR)/bin/crisper
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
@@ -20,7 +21,7 @@ GOTESTSUM   = gotest.tools/gotestsum@v1.13.0
 export PYTHON VERSION GO
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit test-race test-py test-integration integration fuzz bench bench-smoke bench-beat chaos chaos-beat conformance differential controlplane \
+.PHONY: help build demo test unit test-race test-py test-integration integration fuzz bench bench-smoke bench-beat chaos chaos-beat lifecycle conformance differential controlplane \
 	lint generate verify simulate clean venvs cross fmt vet tools
 
 help: ## List the targets
@@ -74,6 +75,9 @@ chaos: build venvs ## Break things TRIALS times each and count lost and doubled 
 chaos-beat: build venvs controlplane ## Break the beat's replicas TRIALS times each and count missed and doubled ticks
 	@$(REAL) $(GO) run ./integration/chaosbeat -trials $(TRIALS) $(ARGS)
 
+lifecycle: build venvs ## What can happen to a wrapped Celery worker, with real processes: all 792 cells, an hour; RUN=regexp for some
+	@cd integration/lifecycle && $(REAL) CRISPER_LIFECYCLE=all $(GO) test -tags integration -count=1 -timeout 4h -run 'TestLifecycle/$(RUN)'
+
 bench-beat: build venvs ## 10 000 entries under crisper beat and celery beat
 	@$(REAL) $(GO) run ./integration/benchbeat $(ARGS)
 
@@ -107,6 +111,7 @@ venvs:
 	@integration/tools/venv.sh celery57
 	@integration/tools/venv.sh celery53
 	@integration/tools/venv.sh peers
+	@integration/tools/venv.sh gevent
 
 cross: tools
 	@for target in linux/arm64 darwin/arm64; do \

@@ -39,6 +39,15 @@ func Old(t *testing.T) Options {
 	return Options{Python: orElse(os.Getenv("CRISPER_TEST_PYTHON_OLD"), filepath.Join(root, ".cache", "celery53", "bin", "python"))}
 }
 
+// Gevent is the newest Celery with gevent: CRISPER_TEST_PYTHON_GEVENT, then
+// .cache/gevent.
+func Gevent(t *testing.T) Options {
+	t.Helper()
+	root, err := findRoot()
+	Must(t, err)
+	return Options{Python: orElse(os.Getenv("CRISPER_TEST_PYTHON_GEVENT"), filepath.Join(root, ".cache", "gevent", "bin", "python"))}
+}
+
 // Must fails the test at once on an error.
 func Must(t *testing.T, err error) {
 	t.Helper()
