@@ -91,7 +91,7 @@ func newLoop(cfg Config, deps Deps, seats *pool.Pool, dir string) *loop {
 	if group, err := process.OpenCgroup("", ""); err == nil {
 		l.cgroup = group
 		l.memory, _ = group.Usage() // a zero Memory is one that is not known
-		l.before = l.memory
+		l.recall.Note(time.Now(), l.memory)
 	}
 	return l
 }
@@ -116,20 +116,21 @@ type loop struct {
 	over   chan struct{} // closed when the loop has ended
 	health atomic.Pointer[ops.Health]
 
-	children       map[pool.ChildID]*child
-	generation     pool.Generation
-	measuring      bool
-	measured       time.Time
-	memory, before process.Memory // the newest, and the one before
-	recent         []ops.TransitionState
-	accepted       int64 // by children that are gone
-	started        bool  // some child was ready once
-	draining       bool
-	ints           int
-	impossible     int // events that the pool could not believe
-	done           bool
-	exit           int
-	why            error
+	children   map[pool.ChildID]*child
+	generation pool.Generation
+	measuring  bool
+	measured   time.Time
+	memory     process.Memory // the newest
+	recall     process.Recall
+	recent     []ops.TransitionState
+	accepted   int64 // by children that are gone
+	started    bool  // some child was ready once
+	draining   bool
+	ints       int
+	impossible int // events that the pool could not believe
+	done       bool
+	exit       int
+	why        error
 }
 
 func (l *loop) reap(ctx context.Context) {

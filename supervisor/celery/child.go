@@ -103,9 +103,8 @@ func (l *loop) onExit(c *child, cmd *exec.Cmd, killed int) {
 	text := st.String()
 	if l.cgroup != nil && st.Signal == syscall.SIGKILL {
 		if after, err := l.cgroup.Usage(); err == nil {
-			before := l.before
-			before.Current = max(before.Current, l.memory.Current)
-			text = process.Explain(st, before, after)
+			text = process.Explain(st, l.recall.Before(), after)
+			l.recall.Explained(time.Now(), after)
 		}
 	}
 	if killed > 0 {

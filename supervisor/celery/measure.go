@@ -68,7 +68,8 @@ func weigh(meter *process.Meter, roots map[pool.ChildID]int) map[pool.ChildID]we
 func (l *loop) onMeasured(found map[pool.ChildID]weight, pod process.Memory) {
 	l.measuring = false
 	if pod != (process.Memory{}) {
-		l.before, l.memory = l.memory, pod
+		l.memory = pod
+		l.recall.Note(time.Now(), pod)
 	}
 	var all []pool.ChildMemory
 	var sum, largest int64

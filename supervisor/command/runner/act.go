@@ -78,9 +78,7 @@ func (l *loop) onExit(st reaper.Status) {
 	text := st.String()
 	if l.cgroup != nil && st.Signal == syscall.SIGKILL && l.machine.State() != command.Killing {
 		if after, err := l.cgroup.Usage(); err == nil {
-			before := l.before
-			before.Current = max(before.Current, l.memory.Current)
-			text = process.Explain(st, before, after)
+			text = process.Explain(st, l.recall.Before(), after)
 		}
 	}
 	if l.foreground {

@@ -70,7 +70,8 @@ func heaviest(weights map[int]int64) []command.Process {
 func (l *loop) onMeasured(found []command.Process, pod process.Memory) {
 	l.measuring, l.tree = false, found
 	if pod != (process.Memory{}) {
-		l.before, l.memory = l.memory, pod
+		l.memory = pod
+		l.recall.Note(time.Now(), pod)
 	}
 	var sum, largest int64
 	for _, p := range found {

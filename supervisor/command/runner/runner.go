@@ -98,14 +98,13 @@ type loop struct {
 	startedAt time.Time
 	// foreground: the command has the terminal that we had.
 	foreground bool
-	// memory is the newest; before is the one before it, since the newest may have
-	// been taken between a death for want of memory and our knowledge of it.
-	memory, before process.Memory
-	tree           []command.Process
-	recent         []ops.TransitionState // newest first
-	done           bool
-	exit           int
-	why            string
+	memory     process.Memory // the newest
+	recall     process.Recall
+	tree       []command.Process
+	recent     []ops.TransitionState // newest first
+	done       bool
+	exit       int
+	why        string
 }
 
 // recentKept is how many transitions the state page shows; a command has few.
@@ -134,7 +133,7 @@ func (l *loop) openCgroup() {
 	}
 	l.cgroup = group
 	l.memory, _ = group.Usage() // a zero Memory is one that is not known
-	l.before = l.memory
+	l.recall.Note(time.Now(), l.memory)
 }
 
 // tickEvery is the longest pause between two turns: probes judge by them.
