@@ -23,5 +23,8 @@
 // Quick: -quick runs what seconds.json, written by -record after a whole run, says to
 // be the cheapest tests that need a worker, up to a budget of seconds of both sides.
 //
-// What it does not do: run a failed test again. -repeat repeats all of them.
+// A few tests that Crisper fails are run in two more rounds then; what passes in one
+// of them is named as unsteady, here and at the end of make test.
+//
+// What it does not do without -quick: run a failed test again. -repeat repeats all of them.
 package main

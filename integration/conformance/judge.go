@@ -21,6 +21,9 @@ const roundsToBeSure = 3
 // failed in several rounds, and never passed, before it counts.
 func judge(t *test, known bool) string {
 	verdict := compare(t)
+	if t.Again && verdict == broken && passes(t.Crisper) > 0 {
+		return unsteady
+	}
 	if known && verdict == broken && (passes(t.Crisper) > 0 || len(t.Crisper) < roundsToBeSure) {
 		return unsteady
 	}

@@ -87,6 +87,19 @@ func TestTheQuickChoiceTakesTheCheapestWithinItsBudget(t *testing.T) {
 	}
 }
 
+func TestWhatPassesWhenRunAgainIsUnsteadyAndWhatNeverPassesIsBroken(t *testing.T) {
+	for _, row := range []struct{ crisper, want string }{
+		{"failed passed passed", unsteady},
+		{"failed failed passed", unsteady},
+		{"failed failed failed", broken},
+	} {
+		one := &test{Again: true, Stock: trials("passed passed passed"), Crisper: trials(row.crisper)}
+		if got := judge(one, false); got != row.want {
+			t.Errorf("crisper %q: %s, want %s", row.crisper, got, row.want)
+		}
+	}
+}
+
 func TestAnUnsteadyTestCountsWhenItIsNeverPassed(t *testing.T) {
 	for _, row := range []struct{ stock, crisper, want string }{
 		{"passed", "failed", unsteady},

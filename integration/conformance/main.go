@@ -144,6 +144,11 @@ func (s settings) carryOut(ctx context.Context, home string, out io.Writer) (rep
 			return r, err
 		}
 	}
+	if s.quick {
+		if err := each.again(ctx, s, &r); err != nil {
+			return r, err
+		}
+	}
 	r.Minutes = time.Since(start).Minutes()
 	r.finish()
 	if r.verdict() == nil && ctx.Err() == nil {

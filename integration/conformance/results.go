@@ -42,6 +42,7 @@ type test struct {
 	Stock   []trial `json:"stock"`
 	Crisper []trial `json:"crisper"`
 	Verdict string  `json:"verdict"`
+	Again   bool    `json:"again,omitempty"` // run again, see again.go
 }
 
 // ending is a worker that ended before it was told to, or badly.

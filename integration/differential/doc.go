@@ -13,6 +13,10 @@
 // Authority: Celery's own worker. A difference is an error unless wanted.txt has it,
 // with the reason; what stands there and does not occur any more is an error too.
 //
+// Quick: -quick plays them once, with receivers and with -E. When there are a few
+// differences it plays them again; what differs in one of the two runs only is named as
+// unsteady, here and at the end of make test.
+//
 // Failure: the run's directory is kept, with both sides' records.
 //
 // What it does not compare: times, pids, node names, the ids that a worker makes up,

@@ -73,6 +73,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return fmt.Errorf("cannot write the differences: %w", err)
 		}
 	}
+	if *quick {
+		if all, err = p.again(ctx, settings, all); err != nil {
+			return fmt.Errorf("%w; kept: %s", err, bed.Dir)
+		}
+	}
 	if err := p.judge(all, !*quick); err != nil {
 		return fmt.Errorf("%w; kept: %s", err, bed.Dir)
 	}
