@@ -3,7 +3,9 @@ package main
 import "testing"
 
 func TestADifferenceOfOneRunInTwoIsUnsteadyAndOneOfBothIsNot(t *testing.T) {
-	at := func(name string) difference { return difference{Setting: "s", Case: name, Field: "events", Stock: "a", Crisper: "b"} }
+	at := func(name string) difference {
+		return difference{Setting: "s", Case: name, Field: "events", Stock: "a", Crisper: "b"}
+	}
 	both, once := meet([]difference{at("first"), at("both")}, []difference{at("both"), at("second")})
 	if len(both) != 1 || both[0].Case != "both" {
 		t.Errorf("of both runs: %+v", both)
