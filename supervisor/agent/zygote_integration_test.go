@@ -16,13 +16,14 @@ func TestAnAppThatDoesNotLoadIsLoud(t *testing.T) {
 			extra     []string
 			headline  string
 			traceback string
+			usage     bool // what was typed is wrong: a traceback through Celery says nothing about it
 		}{
-			{"nowhere", nil, "Unable to load celery application. The module nowhere was not found.", "ModuleNotFoundError"},
-			{"broken", nil, "ModuleNotFoundError: No module named 'a_module_that_is_not_there'", "import a_module_that_is_not_there"},
-			{"plain:missing", nil, "Unable to load celery application. The module plain:missing was not found.", "has no attribute 'missing'"},
-			{"leaving", nil, "SystemExit: no database", "sys.exit('no database')"},
-			{"plain", []string{"--no-such-option"}, "no-such-option", "NoSuchOption"},
-			{"plain", []string{"no_such_setting=1"}, "Unable to parse extra configuration from command line. Reason:", "config_from_cmdline"},
+			{"nowhere", nil, "Unable to load celery application. The module nowhere was not found.", "ModuleNotFoundError", false},
+			{"broken", nil, "ModuleNotFoundError: No module named 'a_module_that_is_not_there'", "import a_module_that_is_not_there", false},
+			{"plain:missing", nil, "Unable to load celery application. The module plain:missing was not found.", "has no attribute 'missing'", false},
+			{"leaving", nil, "SystemExit: no database", "sys.exit('no database')", false},
+			{"plain", []string{"--no-such-option"}, "no-such-option", "NoSuchOption", true},
+			{"plain", []string{"no_such_setting=1"}, "Unable to parse extra configuration from command line. Reason:", "config_from_cmdline", true},
 		} {
 			t.Run(c.app+strings.Join(c.extra, ""), func(t *testing.T) {
 				r := launch(t, python, Options{App: c.app, Extra: c.extra})
@@ -39,8 +40,8 @@ func TestAnAppThatDoesNotLoadIsLoud(t *testing.T) {
 				if e, ok := r.event().(ExitedEvent); !ok || e.Status != "exit status 4" {
 					t.Errorf("got %#v", e)
 				}
-				if !strings.Contains(r.stderr.String(), c.traceback) {
-					t.Errorf("stderr has no traceback: %s", r.stderr)
+				if strings.Contains(r.stderr.String(), c.traceback) == c.usage {
+					t.Errorf("wrong usage: %t, and stderr is: %s", c.usage, r.stderr)
 				}
 			})
 		}
