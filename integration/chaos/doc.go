@@ -4,6 +4,7 @@
 //	make chaos TRIALS=100
 //	go run ./integration/chaos -trials 10 -rows child-late,peer
 //	go run ./integration/chaos -trials 10 -stock      # the same faults, Celery's own worker
+//	go run ./integration/chaos -runtime celery        # whole Celery workers as children; with -stock plain ones under the same faults
 //
 // # Authority
 //

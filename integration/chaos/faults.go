@@ -9,6 +9,7 @@ import (
 type fault struct {
 	name, title string
 	recovery    string // what the recovery time of this row is
+	promise     string // see row.Promise
 	needs       needs
 	patience    time.Duration
 	// noStock says why the row makes no sense for Celery's own worker.

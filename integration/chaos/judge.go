@@ -34,19 +34,24 @@ type sent struct {
 
 // verdict counts what became of the tasks of one trial.
 type verdict struct {
-	Tasks    int `json:"tasks"`
-	Lost     int `json:"lost"`
-	Doubled  int `json:"doubled"`
-	Again    int `json:"again"`    // see doc.go
-	Recorded int `json:"recorded"` // cut off and recorded as failed
-	Rerun    int `json:"rerun"`    // cut off and run again
-	bad      []string
+	Tasks   int `json:"tasks"`
+	Lost    int `json:"lost"`
+	Doubled int `json:"doubled"`
+	// Of these, the late-acknowledged ones.
+	LostLate    int `json:"lost_late"`
+	DoubledLate int `json:"doubled_late"`
+	Again       int `json:"again"`    // see doc.go
+	Recorded    int `json:"recorded"` // cut off and recorded as failed
+	Rerun       int `json:"rerun"`    // cut off and run again
+	bad         []string
 }
 
 func (v *verdict) add(o verdict) {
 	v.Tasks += o.Tasks
 	v.Lost += o.Lost
 	v.Doubled += o.Doubled
+	v.LostLate += o.LostLate
+	v.DoubledLate += o.DoubledLate
 	v.Again += o.Again
 	v.Recorded += o.Recorded
 	v.Rerun += o.Rerun
@@ -70,6 +75,7 @@ func judge(tasks []sent, runs map[string][]attempt, records map[string]record, f
 			v.Recorded++
 		case len(ends) == 0:
 			v.Lost++
+			v.LostLate += one(t.late)
 			v.bad = append(v.bad, "lost "+t.id)
 		}
 		switch {
@@ -80,12 +86,20 @@ func judge(tasks []sent, runs map[string][]attempt, records map[string]record, f
 			v.Again++
 		case t.late && len(ends) > 1:
 			v.Doubled++
+			v.DoubledLate++
 			v.bad = append(v.bad, "doubled "+t.id)
 		case t.late && starts > 1:
 			v.Rerun++
 		}
 	}
 	return v
+}
+
+func one(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 func endsOf(runs []attempt) []time.Time {

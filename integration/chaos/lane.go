@@ -89,6 +89,8 @@ func (l *lane) start(ctx context.Context, own string, common ...string) (*harnes
 	switch {
 	case l.side == stockSide:
 		w, err = l.bed.StartStock(l.app, args...)
+	case l.side == wrappedSide:
+		w, err = l.startWrapped(own, args)
 	default:
 		w, err = l.bed.StartCrisperIn(l.cgroup, l.app, append(args, strings.Fields("-n worker"+strconv.Itoa(l.random.IntN(1<<30))+"@%h "+own)...)...)
 	}

@@ -32,6 +32,7 @@ type settings struct {
 	rows, json, page, from string
 	trials, lanes          int
 	seed                   uint64
+	runtime                string
 	stock, write, busy     bool
 }
 
@@ -39,7 +40,8 @@ func parse(args []string, out io.Writer) (settings, error) {
 	var s settings
 	set := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	set.SetOutput(out)
-	set.StringVar(&s.rows, "rows", "", "faults, separated by commas; default: all ("+strings.Join(names(), ", ")+")")
+	set.StringVar(&s.rows, "rows", "", "faults, separated by commas; default: all ("+strings.Join(names(faults()), ", ")+"; of the celery runtime "+strings.Join(names(wrappedFaults()), ", ")+")")
+	set.StringVar(&s.runtime, "runtime", "native", "what is broken: native or celery (whole Celery workers as children)")
 	set.IntVar(&s.trials, "trials", 10, "trials of each fault")
 	set.IntVar(&s.lanes, "lanes", 1, "trials at the same time, each with a broker and workers of its own")
 	set.Uint64Var(&s.seed, "seed", uint64(time.Now().UnixNano()), "of what is left to chance")
@@ -58,9 +60,12 @@ func parse(args []string, out io.Writer) (settings, error) {
 
 func (s settings) check() error {
 	for _, name := range strings.Split(s.rows, ",") {
-		if name != "" && !slices.Contains(names(), name) {
-			return fmt.Errorf("there is no fault %q; there are %s", name, strings.Join(names(), ", "))
+		if known := names(s.faults()); name != "" && !slices.Contains(known, name) {
+			return fmt.Errorf("there is no fault %q; there are %s", name, strings.Join(known, ", "))
 		}
+	}
+	if s.runtime != "native" && s.runtime != "celery" {
+		return fmt.Errorf("-runtime is native or celery, not %q", s.runtime)
 	}
 	if s.trials < 1 || s.lanes < 1 {
 		return errors.New("-trials and -lanes must be at least 1")
@@ -68,9 +73,16 @@ func (s settings) check() error {
 	return nil
 }
 
-func names() []string {
+func (s settings) faults() []fault {
+	if s.runtime == "celery" {
+		return wrappedFaults()
+	}
+	return faults()
+}
+
+func names(of []fault) []string {
 	var all []string
-	for _, f := range faults() {
+	for _, f := range of {
 		all = append(all, f.name)
 	}
 	return all
@@ -112,8 +124,11 @@ func (s settings) report(ctx context.Context, out io.Writer) (report, error) {
 }
 
 func (s settings) side() string {
-	if s.stock {
+	switch {
+	case s.stock:
 		return stockSide
+	case s.runtime == "celery":
+		return wrappedSide
 	}
 	return crisperSide
 }
@@ -130,7 +145,10 @@ func (s settings) carryOut(ctx context.Context, out io.Writer) report {
 	say("seed %d", s.seed)
 	r := report{Date: time.Now().UTC().Format("2006-01-02 15:04 UTC"), Side: s.side(),
 		Machine: fmt.Sprintf("%d cores", runtime.NumCPU())}
-	for _, f := range faults() {
+	if s.stock && s.runtime == "celery" {
+		r.Side = besideSide
+	}
+	for _, f := range s.faults() {
 		if s.rows != "" && !slices.Contains(strings.Split(s.rows, ","), f.name) || ctx.Err() != nil {
 			continue
 		}

@@ -36,7 +36,15 @@ func (r row) cells() []string {
 	if r.Again > 0 {
 		again += fmt.Sprintf(" (and %d in the moment of its settlement)", r.Again)
 	}
-	return []string{r.Title, n(r.Trials), n(r.Tasks), n(r.Lost), n(r.Doubled), n(r.Recorded), again, r.recovered(), r.Recovery}
+	return []string{r.Title, n(r.Trials), n(r.Tasks), r.with(r.Lost, r.LostLate), r.with(r.Doubled, r.DoubledLate), n(r.Recorded), again, r.recovered(), r.Recovery}
+}
+
+// with shows a number, and where only late-acknowledged tasks have a promise, theirs.
+func (r row) with(all, late int) string {
+	if r.Promise == "" || all == 0 {
+		return fmt.Sprint(all)
+	}
+	return fmt.Sprintf("**%d** late, %d early", late, all-late)
 }
 
 func (r row) recovered() string {
@@ -113,6 +121,7 @@ func splice(old string, r report) string {
 }
 
 func (r report) page() string {
-	name := map[string]string{crisperSide: "Crisper", stockSide: "Celery's own worker"}[r.Side]
+	name := map[string]string{crisperSide: "Crisper", stockSide: "Celery's own worker",
+		wrappedSide: "`crisper worker --runtime=celery`", besideSide: "Celery's own worker under the same faults"}[r.Side]
 	return fmt.Sprintf("%s, measured on %s with `make chaos`, commit %s, on %s.\n\n%s", name, r.Date, r.Commit, r.Machine, markdown(r.table()))
 }

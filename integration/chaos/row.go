@@ -14,6 +14,7 @@ type row struct {
 	Name     string `json:"name"`
 	Title    string `json:"title"`
 	Recovery string `json:"recovery_is"`
+	Promise  string `json:"promise,omitempty"` // for which tasks lost and doubled must be 0; empty: for all
 	Trials   int    `json:"trials"`
 	verdict
 	Seconds []float64 `json:"recovery_seconds"`
@@ -29,7 +30,7 @@ type row struct {
 
 // clean: nothing lost, doubled, noted or failed.
 func (r row) clean() bool {
-	return r.Lost+r.Doubled+len(r.Notes)+len(r.Errors) == 0
+	return r.broken(r.verdict)+len(r.Notes)+len(r.Errors) == 0
 }
 
 // runner carries out the trials of a row, on several lanes at once.
@@ -47,7 +48,7 @@ type runner struct {
 }
 
 func (r *runner) run(ctx context.Context, f fault) row {
-	r.row = row{Name: f.name, Title: f.title, Recovery: f.recovery}
+	r.row = row{Name: f.name, Title: f.title, Recovery: f.recovery, Promise: f.promise}
 	if f.noStock != "" && r.side == stockSide {
 		r.row.Skipped = f.noStock
 		return r.row
@@ -135,7 +136,7 @@ func (r *runner) note(l *lane, t *trial) bool {
 	if t.note != "" {
 		r.row.Notes = append(r.row.Notes, t.note)
 	}
-	good := t.verdict.Lost+t.verdict.Doubled == 0 && t.note == ""
+	good := r.row.broken(t.verdict) == 0 && t.note == ""
 	if good {
 		return true
 	}
