@@ -86,7 +86,7 @@ type Stage struct {
 func NewStage(t *testing.T, o Options) *Stage {
 	t.Helper()
 	b := NewWith(t, o)
-	s, err := b.Stage(Deadline(t, 30*time.Second), RedisOptions{})
+	s, err := b.Stage(Deadline(t, 2*time.Minute), RedisOptions{})
 	Must(t, err)
 	return s
 }
@@ -110,7 +110,7 @@ func (s *Stage) Crisper(t *testing.T, args ...string) *Worker {
 	t.Helper()
 	w, err := s.StartCrisper(s.App, args...)
 	Must(t, err)
-	Must(t, w.WaitReady(Deadline(t, 30*time.Second)))
+	Must(t, w.WaitReady(Deadline(t, 2*time.Minute)))
 	return w
 }
 
@@ -119,7 +119,7 @@ func (s *Stage) Stock(t *testing.T, args ...string) *Worker {
 	t.Helper()
 	w, err := s.StartStock(s.App, args...)
 	Must(t, err)
-	Must(t, w.WaitReady(Deadline(t, 60*time.Second)))
+	Must(t, w.WaitReady(Deadline(t, 2*time.Minute)))
 	return w
 }
 
@@ -134,7 +134,7 @@ func (s *Stage) Send(t *testing.T, task Task) string {
 // Result waits for the result of one task.
 func (s *Stage) Result(t *testing.T, id string) Result {
 	t.Helper()
-	found, err := s.Client.Results(30*time.Second, id)
+	found, err := s.Client.Results(time.Minute, id)
 	Must(t, err)
 	return found[id]
 }
