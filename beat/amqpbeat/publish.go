@@ -17,7 +17,9 @@ func (p *Publisher) Publish(ctx context.Context, token uint64, batch []beat.Publ
 	if err != nil {
 		return nil, fmt.Errorf("cannot publish %d ticks: %w", len(batch), err)
 	}
-	clear(p.settled)
+	for _, b := range batch { // only these: another request may be without an answer yet
+		delete(p.settled, keyOf(b))
+	}
 	return outcomes, nil
 }
 
@@ -128,6 +130,10 @@ func (p *Publisher) send(ctx context.Context, todo []beat.Publication) error {
 		var messages []amqpbroker.Message
 		for _, b := range todo {
 			if _, known := p.settled[keyOf(b)]; known {
+				continue
+			}
+			if b.Message.Unmade() { // who could not make it has told so
+				p.settled[keyOf(b)] = beat.Unroutable
 				continue
 			}
 			m, err := convert(b)

@@ -47,7 +47,8 @@ type Publisher struct {
 	state   *state // nil: to be read
 	version string
 	began   time.Time // of the last batch
-	// settled: fates of ticks of a request that has not been answered.
+	// settled: fates of ticks of requests that have not been answered; of each lane of
+	// entries there can be one.
 	settled map[tickKey]beat.Outcome
 }
 
@@ -166,6 +167,19 @@ func (p *Publisher) Register(ctx context.Context, token uint64, fresh map[string
 	return known, nil
 }
 
+// forgetSettled drops fates that nobody will ask for: of entries that are gone, and those
+// recorded in a term before. What was confirmed and could not be recorded stays: if we
+// lead again before anybody else, it is not sent again.
+func (p *Publisher) forgetSettled(token uint64, fresh map[string]beat.Record) {
+	for key := range p.settled {
+		_, stays := fresh[key.entry]
+		recorded := p.state.token != token && p.state.records[key.entry].last >= key.due
+		if !stays || recorded {
+			delete(p.settled, key)
+		}
+	}
+}
+
 func (p *Publisher) register(ctx context.Context, token uint64, fresh map[string]beat.Record) error {
 	if err := p.enter(ctx, token); err != nil {
 		return err
@@ -175,6 +189,7 @@ func (p *Publisher) register(ctx context.Context, token uint64, fresh map[string
 	if n := len(s.claims); n > 0 {
 		p.cfg.Log.Info("ticks of the former leader are in doubt; they are sent again with the same task ids", zap.Int("ticks", n), zap.String("first", s.claims[0].entry))
 	}
+	p.forgetSettled(token, fresh)
 	s.token, s.claims = token, nil
 	for name := range s.records {
 		if _, stays := fresh[name]; !stays {

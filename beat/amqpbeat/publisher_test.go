@@ -14,6 +14,7 @@ import (
 
 	"crisper/beat"
 	"crisper/beat/beattest"
+	"crisper/beat/message"
 	"crisper/broker"
 	"crisper/broker/amqpbroker"
 )
@@ -183,6 +184,57 @@ func TestATickInDoubtIsNotHiddenByALaterOneOfItsEntry(t *testing.T) {
 	same(t, "repeated", outcomes(t, old, 1, batch...), beat.Published, beat.Published, beat.Published)
 	same(t, "sent to q", w.Sent(t, "q"), beattest.TaskID("e", beattest.At(2)), first)
 	same(t, "sent to r", w.Sent(t, "r"), beattest.TaskID("f", beattest.At(1)))
+}
+
+// The leader has two requests, one for each lane of entries. One is confirmed and cannot be
+// recorded; the other succeeds before it is repeated.
+func TestWhatWasConfirmedIsNotSentAgainThoughAnotherRequestCameBetween(t *testing.T) {
+	w := fileWorld(t)
+	r := w.replica(t, 1)
+	batch := []beat.Publication{beattest.Tick("q", "e", 1)}
+	swaps := r.store.swaps
+	r.store.hook = func(n int) { // the claim succeeds, the record does not
+		r.store.mu.Lock()
+		r.store.away = n == swaps+2
+		r.store.mu.Unlock()
+	}
+	if _, err := r.Publish(t.Context(), 1, batch); !errors.Is(err, beat.ErrUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+	r.store.hook, r.store.away = nil, false
+	same(t, "the other", outcomes(t, r, 1, beattest.Tick("r", "f", 1)), beat.Published)
+	same(t, "repeated", outcomes(t, r, 1, batch...), beat.Published)
+	same(t, "sent", w.Sent(t, "q"), first)
+	if len(r.settled) != 0 {
+		t.Errorf("kept: %v", r.settled)
+	}
+}
+
+func TestFatesThatNobodyWillAskForAreForgottenWithTheTermOrTheEntry(t *testing.T) {
+	w := fileWorld(t)
+	r := w.replica(t, 1)
+	w.broker.fates["r"] = []amqpbroker.Result{{Fate: amqpbroker.Unknown}}
+	if _, err := r.Publish(t.Context(), 1, []beat.Publication{beattest.Tick("q", "e", 1), beattest.Tick("r", "f", 1)}); err == nil {
+		t.Fatal("a request without a confirm was answered")
+	}
+	if r.lead(t, 1); len(r.settled) != 1 {
+		t.Errorf("of this term, kept: %v", r.settled)
+	}
+	if r.lead(t, 2); len(r.settled) != 0 {
+		t.Errorf("of the term before, kept: %v", r.settled)
+	}
+}
+
+func TestAMessageThatTheAppCouldNotMakeGoesNowhereAndIsRecorded(t *testing.T) {
+	w := fileWorld(t)
+	r := w.replica(t, 1)
+	b := beattest.Tick("q", "e", 1)
+	b.Message = message.Message{TaskID: b.Message.TaskID}
+	same(t, "outcomes", outcomes(t, r, 1, b, beattest.Tick("q", "f", 1)), beat.Unroutable, beat.Published)
+	same(t, "again", outcomes(t, r, 1, b), beat.Already)
+	if r.logs.Len() != 0 { // the leader names it with the app's error
+		t.Errorf("logs %v", r.logs.All())
+	}
 }
 
 func TestWhatIsNackedIsTriedAgainAndThenToldOf(t *testing.T) {

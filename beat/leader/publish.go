@@ -59,7 +59,7 @@ func (t *term) onPublished(l *lane, batch []beat.Publication, outcomes []beat.Ou
 	}
 	t.answered()
 	for i, b := range batch {
-		if unmade(b.Message) {
+		if b.Message.Unmade() {
 			outcomes[i] = beat.Unroutable
 		}
 		delete(t.rendered, keyOf(b.Tick))
@@ -70,9 +70,6 @@ func (t *term) onPublished(l *lane, batch []beat.Publication, outcomes []beat.Ou
 		t.step(l, planner.Published{Outcomes: outcomes})
 	}
 }
-
-// unmade: the app could not make the message. It went nowhere; its tick is recorded.
-func unmade(m message.Message) bool { return m.Envelope == nil && m.Headers == nil }
 
 // onOutcome is where a tick becomes the log line, the metric and the state page.
 func (t *term) onOutcome(l *lane, b beat.Publication, outcome beat.Outcome, at time.Time) {

@@ -23,6 +23,9 @@ type Message struct {
 	Declare []Declaration
 }
 
+// Unmade: the app could not make the message. It goes nowhere; its tick is recorded.
+func (m Message) Unmade() bool { return m.Envelope == nil && m.Headers == nil }
+
 // Declaration is a queue with its exchange and binding as Celery declares them.
 // A queue with several bindings comes as several declarations. Without a Queue, only
 // the exchange is declared; without an Exchange, the queue is not bound.

@@ -40,7 +40,9 @@ func (p *Publisher) Publish(ctx context.Context, token uint64, batch []beat.Publ
 		}
 		outcomes = append(outcomes, part...)
 	}
-	clear(p.doubt)
+	for _, b := range batch { // only these: another request may be without an answer yet
+		delete(p.doubt, keyOf(b))
+	}
 	return outcomes, nil
 }
 
@@ -87,10 +89,19 @@ func (p *Publisher) outcome(token uint64, b beat.Publication, answer string) bea
 		}
 		return beat.Already
 	case 'E':
-		p.cfg.Log.Warn("a tick could not be sent", zap.String("entry", b.Tick.Entry), zap.String("exchange", b.Message.Exchange),
-			zap.String("routing_key", b.Message.RoutingKey), zap.String("error", answer[1:]))
+		p.lost(b, answer[1:])
+	case 'U':
+		if !b.Message.Unmade() { // who could not make it has told so
+			p.lost(b, "no queue takes it")
+		}
 	}
 	return beat.Unroutable
+}
+
+// lost names a tick that went nowhere.
+func (p *Publisher) lost(b beat.Publication, why string) {
+	p.cfg.Log.Warn("a tick could not be sent", zap.String("entry", b.Tick.Entry), zap.String("exchange", b.Message.Exchange),
+		zap.String("routing_key", b.Message.RoutingKey), zap.String("error", why))
 }
 
 // place is where one copy of a message goes.

@@ -190,6 +190,22 @@ func TestAPlaceThatTakesNoMessageDoesNotHoldUpTheOthers(t *testing.T) {
 	}
 }
 
+func TestATickThatNoQueueTakesIsNamedUnlessTheAppCouldNotMakeIt(t *testing.T) {
+	w := mini(t)
+	logs, seen := observer.New(zap.WarnLevel)
+	w.change = func(c *Config) { c.Log = zap.New(logs) }
+	lost, unmade := beattest.Tick("q", "lost", 1), beattest.Tick("q", "unmade", 1)
+	lost.Message.RoutingKey, lost.Message.Declare = "", nil
+	unmade.Message = message.Message{TaskID: unmade.Message.TaskID}
+	outcomes := publish(t, w.publisher(t), lost, unmade)
+	if diff := cmp.Diff([]beat.Outcome{beat.Unroutable, beat.Unroutable}, outcomes); diff != "" {
+		t.Error(diff)
+	}
+	if seen.Len() != 1 || seen.FilterField(zap.String("entry", "lost")).Len() != 1 {
+		t.Errorf("warnings: %v", seen.All())
+	}
+}
+
 func TestSchedulesOnOneBrokerDoNotMix(t *testing.T) {
 	w := mini(t)
 	one := w.publisher(t)

@@ -58,7 +58,8 @@ type Publisher struct {
 	client   *redis.Client // nil when there is no connection
 	declared map[string]bool
 	expires  map[string]string // lifetime in ms of declared queues that expire
-	doubt    map[tickKey]bool  // ticks of requests that have not been answered
+	term     uint64            // of the newest Register
+	doubt    map[tickKey]bool  // ticks of requests of this term that have not been answered
 }
 
 var _ beat.Publisher = (*Publisher)(nil)

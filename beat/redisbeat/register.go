@@ -21,6 +21,10 @@ const (
 
 // Register implements beat.Publisher.
 func (p *Publisher) Register(ctx context.Context, token uint64, fresh map[string]beat.Record) (map[string]beat.Record, error) {
+	if token != p.term {
+		p.term = token
+		clear(p.doubt)
+	}
 	known := make(map[string]beat.Record, len(fresh))
 	names := slices.Sorted(maps.Keys(fresh))
 	for first := true; first || len(names) > 0; first = false { // an empty schedule checks the token, too
