@@ -133,7 +133,7 @@ func TestABadMessageHarmsNoOther(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			var ignored any
 			harness.Must(t, s.Client.Eval(row.send, &ignored))
-			evaluates(t, s, `add.delay(1, 2).get(timeout=20)`, `3`)
+			evaluates(t, s, `add.delay(1, 2).get(timeout=90)`, `3`)
 			isEmpty(t, s)
 		})
 	}
@@ -152,7 +152,7 @@ func TestTheStockWorkerSurvivesWhatTheTableSays(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			var ignored any
 			harness.Must(t, s.Client.Eval(row.send, &ignored))
-			evaluates(t, s, `add.delay(1, 2).get(timeout=20)`, `3`)
+			evaluates(t, s, `add.delay(1, 2).get(timeout=90)`, `3`)
 			isEmpty(t, s)
 		})
 	}
@@ -165,7 +165,7 @@ func TestPasswordsAppearNowhere(t *testing.T) {
 	s, err := b.Stage(ctx, harness.RedisOptions{Password: password})
 	harness.Must(t, err)
 	w := s.Crisper(t, "-c", "1", "--loglevel", "DEBUG")
-	evaluates(t, s, `add.delay(1, 2).get(timeout=20)`, `3`)
+	evaluates(t, s, `add.delay(1, 2).get(timeout=90)`, `3`)
 	shown := map[string]string{"the log": w.LogText()}
 	for _, path := range []string{"/state", "/metrics", "/livez", "/readyz"} {
 		_, body, err := w.Get(ctx, path)

@@ -40,7 +40,7 @@ func TestAChildIsReplacedAboveItsMemory(t *testing.T) {
 	s := harness.NewStage(t, harness.Options{})
 	w := s.Crisper(t, "-c", "1", "--max-memory-per-child", "60000", "--jitter", "0")
 	var before map[string]int
-	harness.Must(t, s.Client.Eval(`whoami.delay().get(timeout=20)`, &before))
+	harness.Must(t, s.Client.Eval(`whoami.delay().get(timeout=90)`, &before))
 	id := s.Send(t, harness.T("leak", 100))
 	if r := s.Result(t, id); r.State != "SUCCESS" {
 		t.Fatalf("leak ended as %s (%s)", r.State, r.Text())
@@ -102,7 +102,7 @@ func TestTheKernelsKillInARealCgroupCostsOneTask(t *testing.T) {
 		}
 	}
 	ranOnce(t, s, []string{early, late})
-	evaluates(t, s, `add.delay(1, 2).get(timeout=20)`, `3`)
+	evaluates(t, s, `add.delay(1, 2).get(timeout=90)`, `3`)
 }
 
 func TestTheGuardTakesTheFattestChildBeforeTheKernelDoes(t *testing.T) {
@@ -148,7 +148,7 @@ func TestADeadZygoteCostsNoTask(t *testing.T) {
 		t.Errorf("the task that ran meanwhile ended as %s: %s", r.State, r.Text())
 	}
 	s.Result(t, s.Send(t, harness.T("crash"))) // a new child comes from the new generation
-	evaluates(t, s, `add.delay(1, 2).get(timeout=20)`, `3`)
+	evaluates(t, s, `add.delay(1, 2).get(timeout=90)`, `3`)
 	ranOnce(t, s, []string{running})
 }
 
@@ -175,13 +175,13 @@ func TestAMessageThatKeepsKillingChildrenIsParked(t *testing.T) {
 	if state := harness.Got(w.State(ctx))(t); state.Tasks.Parked != 1 {
 		t.Errorf("%d parked messages are counted", state.Tasks.Parked)
 	}
-	evaluates(t, s, `add.delay(1, 2).get(timeout=20)`, `3`)
+	evaluates(t, s, `add.delay(1, 2).get(timeout=90)`, `3`)
 }
 
 func TestADeadChildIsNoticedWithinMilliseconds(t *testing.T) {
 	s := harness.NewStage(t, harness.Options{})
 	s.Crisper(t, "-c", "1")
-	evaluates(t, s, `add.delay(1, 2).get(timeout=20)`, `3`)
+	evaluates(t, s, `add.delay(1, 2).get(timeout=90)`, `3`)
 	id := started(t, s, harness.T("sleepy", 30))
 	pid := harness.Got(s.Journal.Tasks())(t)[id].Entries[0].PID
 	next := s.Send(t, harness.T("tick"))
@@ -230,7 +230,7 @@ func TestATaskWithBadMannersCostsItsOwnChildAtMost(t *testing.T) {
 			if r := s.Result(t, sibling); r.State != "SUCCESS" {
 				t.Errorf("its sibling ended as %s (%s)", r.State, r.Text())
 			}
-			evaluates(t, s, `add.delay(1, 2).get(timeout=20)`, `3`)
+			evaluates(t, s, `add.delay(1, 2).get(timeout=90)`, `3`)
 		})
 	}
 	isEmpty(t, s)

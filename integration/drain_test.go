@@ -179,7 +179,7 @@ func TestHangupLoadsTheAppAgainAndCutsNoTask(t *testing.T) {
 	if r := s.Result(t, long); r.State != "SUCCESS" {
 		t.Errorf("the task that ran over the reload ended as %s (%s)", r.State, r.Text())
 	}
-	evaluates(t, s, `add.delay(1, 2).get(timeout=20)`, `3`)
+	evaluates(t, s, `add.delay(1, 2).get(timeout=90)`, `3`)
 }
 
 func TestUser1DumpsTheStateAndChangesNothing(t *testing.T) {

@@ -17,38 +17,38 @@ import (
 type expression struct{ name, code, want string }
 
 // A helper of the rows: the exception's type and the state in which a task ended.
-const ending = `(lambda r: [type(r.get(timeout=40, propagate=False)).__name__, r.state])`
+const ending = `(lambda r: [type(r.get(timeout=90, propagate=False)).__name__, r.state])`
 
 var expressions = []expression{
-	{"a result comes back", `add.delay(2, 3).get(timeout=20)`, `5`},
-	{"keyword arguments arrive", `add.delay(x=2, y=3).get(timeout=20)`, `5`},
+	{"a result comes back", `add.delay(2, 3).get(timeout=90)`, `5`},
+	{"keyword arguments arrive", `add.delay(x=2, y=3).get(timeout=90)`, `5`},
 	{"a task id of one's own is kept", `add.apply_async((2, 3), task_id="my-own id").id`, `"my-own id"`},
-	{"unicode survives both ways", `echo.delay("žluťoučký 🐎 \u0000").get(timeout=20)`, `"žluťoučký 🐎 \u0000"`},
-	{"a chain hands results on", `(add.s(1, 2) | add.s(10) | echo.s()).delay().get(timeout=20)`, `13`},
-	{"a group collects", `group(add.s(i, i) for i in range(3))().get(timeout=20)`, `[0,2,4]`},
-	{"a chord sums up", `chord([add.s(i, i) for i in range(4)])(total.s()).get(timeout=20)`, `12`},
-	{"a chain of a chord and a task", `(group(add.s(i, 1) for i in range(3)) | total.s() | add.s(100)).delay().get(timeout=20)`, `106`},
+	{"unicode survives both ways", `echo.delay("žluťoučký 🐎 \u0000").get(timeout=90)`, `"žluťoučký 🐎 \u0000"`},
+	{"a chain hands results on", `(add.s(1, 2) | add.s(10) | echo.s()).delay().get(timeout=90)`, `13`},
+	{"a group collects", `group(add.s(i, i) for i in range(3))().get(timeout=90)`, `[0,2,4]`},
+	{"a chord sums up", `chord([add.s(i, i) for i in range(4)])(total.s()).get(timeout=90)`, `12`},
+	{"a chain of a chord and a task", `(group(add.s(i, 1) for i in range(3)) | total.s() | add.s(100)).delay().get(timeout=90)`, `106`},
 	{"a chord with a failing part fails", ending + `(chord([add.s(1, 1), fail.s()])(total.s()))`, `["ChordError","FAILURE"]`},
-	{"a link is called with the result", `(lambda r: [r.get(timeout=20), r.children[0].get(timeout=20)])(add.apply_async((1, 1), link=add.s(10)))`, `[2,12]`},
+	{"a link is called with the result", `(lambda r: [r.get(timeout=90), r.children[0].get(timeout=90)])(add.apply_async((1, 1), link=add.s(10)))`, `[2,12]`},
 	{"an exception is a failure with its type", ending + `(fail.delay())`, `["ValueError","FAILURE"]`},
-	{"a retry runs again until it succeeds", `retry.delay(2).get(timeout=20)`, `2`},
+	{"a retry runs again until it succeeds", `retry.delay(2).get(timeout=90)`, `2`},
 	{"a retry too many is a failure", ending + `(retry.delay(99))`, `["MaxRetriesExceededError","FAILURE"]`},
-	{"a countdown is waited for", `(lambda sent, r: [r.get(timeout=20), time.time() - sent >= 1.0])(time.time(), add.apply_async((1, 1), countdown=1))`, `[2,true]`},
+	{"a countdown is waited for", `(lambda sent, r: [r.get(timeout=90), time.time() - sent >= 1.0])(time.time(), add.apply_async((1, 1), countdown=1))`, `[2,true]`},
 	{"an expired task is revoked", ending + `(add.apply_async((1, 1), expires=-5))`, `["TaskRevokedError","REVOKED"]`},
 	{"a task that expires before its ETA is revoked", ending + `(add.apply_async((1, 1), countdown=1.2, expires=0.3))`, `["TaskRevokedError","REVOKED"]`},
-	{"a rejected task that is requeued runs again", `reject.delay(requeue=True).get(timeout=20)`, `"second time"`},
-	{"the soft limit reaches the task", `soft.apply_async((20,), soft_time_limit=1).get(timeout=30)`, `"soft limit"`},
+	{"a rejected task that is requeued runs again", `reject.delay(requeue=True).get(timeout=90)`, `"second time"`},
+	{"the soft limit reaches the task", `soft.apply_async((20,), soft_time_limit=1).get(timeout=90)`, `"soft limit"`},
 	{"the hard limit ends the task", ending + `(sleepy.apply_async((30,), time_limit=1))`, `["TimeLimitExceeded","FAILURE"]`},
 	{"a child that exits is a failure", ending + `(crash.delay(3))`, `["WorkerLostError","FAILURE"]`},
 	{"a child that is killed is a failure", ending + `(die.delay(9))`, `["WorkerLostError","FAILURE"]`},
 	{"an unknown task is a failure", ending + `(app.send_task("no.such.task"))`, `["NotRegistered","FAILURE"]`},
-	{"protocol 1 is understood", `send_v1("sample.add", 4, 5).get(timeout=20)`, `9`},
-	{"a compressed body is read", `echo.apply_async(("x" * 5000,), compression="gzip").get(timeout=20) == "x" * 5000`, `true`},
-	{"five megabytes arrive", `length.delay("x" * 5000000).get(timeout=40)`, `5000000`},
-	{"five megabytes come back", `len(echo.delay("x" * 5000000).get(timeout=40))`, `5000000`},
+	{"protocol 1 is understood", `send_v1("sample.add", 4, 5).get(timeout=90)`, `9`},
+	{"a compressed body is read", `echo.apply_async(("x" * 5000,), compression="gzip").get(timeout=90) == "x" * 5000`, `true`},
+	{"five megabytes arrive", `length.delay("x" * 5000000).get(timeout=90)`, `5000000`},
+	{"five megabytes come back", `len(echo.delay("x" * 5000000).get(timeout=90))`, `5000000`},
 	{"wrong arguments are a failure", ending + `(app.send_task("sample.add", (1,)))`, `["TypeError","FAILURE"]`},
-	{"two hundred tasks in parallel", `group(add.s(i, 1) for i in range(200))().get(timeout=40) == [i + 1 for i in range(200)]`, `true`},
-	{"the app answers after all that", `add.delay(20, 3).get(timeout=20)`, `23`},
+	{"two hundred tasks in parallel", `group(add.s(i, 1) for i in range(200))().get(timeout=90) == [i + 1 for i in range(200)]`, `true`},
+	{"the app answers after all that", `add.delay(20, 3).get(timeout=90)`, `23`},
 }
 
 // workers are what the table is played against.
@@ -97,11 +97,11 @@ func isEmpty(t *testing.T, s *harness.Stage) {
 
 func TestATaskSeesTheSameRequestUnderBothWorkers(t *testing.T) {
 	codes := map[string]string{
-		"plain":       `context.delay().get(timeout=20)`,
-		"in detail":   `context.apply_async(queue="emails", priority=6, headers={"x-trace": "abc"}, shadow="other", expires=600, time_limit=50, soft_time_limit=40).get(timeout=20)`,
-		"in a chain":  `(add.si(1, 1) | context.si()).delay().get(timeout=20)`,
-		"in a group":  `group([context.s()])().get(timeout=20)[0]`,
-		"with an eta": `context.apply_async(countdown=0.2).get(timeout=20)`,
+		"plain":       `context.delay().get(timeout=90)`,
+		"in detail":   `context.apply_async(queue="emails", priority=6, headers={"x-trace": "abc"}, shadow="other", expires=600, time_limit=50, soft_time_limit=40).get(timeout=90)`,
+		"in a chain":  `(add.si(1, 1) | context.si()).delay().get(timeout=90)`,
+		"in a group":  `group([context.s()])().get(timeout=90)[0]`,
+		"with an eta": `context.apply_async(countdown=0.2).get(timeout=90)`,
 	}
 	seen := map[string]map[string]any{}
 	for _, w := range workers[:2] {

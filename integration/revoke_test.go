@@ -72,7 +72,7 @@ func TestTerminatingNeverHitsAnotherTask(t *testing.T) {
 	s := prepared(t, harness.Options{})
 	s.Crisper(t, "-c", "2", "--prefetch-multiplier", "8")
 	code := `(lambda rs: [app.control.revoke(r.id, terminate=True, signal="SIGKILL") or __import__("time").sleep(0.012) for r in rs[::2]]
-		and [(r.get(timeout=30, propagate=False), r.state)[1] for r in rs])([sleepy.delay(0.02) for _ in range(120)])`
+		and [(r.get(timeout=90, propagate=False), r.state)[1] for r in rs])([sleepy.delay(0.02) for _ in range(120)])`
 	states := eval[[]string](t, s, "%s", code)
 	count := map[string]int{}
 	for i, state := range states {
@@ -101,7 +101,7 @@ func TestRevokedTasksDoNotRun(t *testing.T) {
 			reserved := s.Send(t, harness.T("tick", 1))
 			scheduled := s.Send(t, harness.T("tick", 2).With("countdown", 1))
 			eval[any](t, s, `app.control.revoke(["%s", "%s"], reply=True, limit=1)`, reserved, scheduled)
-			eval[any](t, s, `add.delay(1, 1).get(timeout=30)`)
+			eval[any](t, s, `add.delay(1, 1).get(timeout=90)`)
 			for _, id := range []string{reserved, scheduled} {
 				harness.Must(t, harness.Until(harness.Deadline(t, 30*time.Second), "a log line", func() bool {
 					return eval[bool](t, s, `all(i not in str(inspect.reserved()) + str(inspect.scheduled()) for i in ["%s"])`, id)
@@ -120,7 +120,7 @@ func TestStampedTasksAreRevoked(t *testing.T) {
 	s := prepared(t, harness.Options{})
 	s.Crisper(t, "-c", "1")
 	eval[any](t, s, `app.control.revoke_by_stamped_headers({"team": ["red"]}, reply=True, limit=1)`)
-	code := `(lambda r: [type(r.get(timeout=30, propagate=False)).__name__, r.state])(echo.s(1).apply_async(stamped_headers=["team"], team="%s"))`
+	code := `(lambda r: [type(r.get(timeout=90, propagate=False)).__name__, r.state])(echo.s(1).apply_async(stamped_headers=["team"], team="%s"))`
 	if got := eval[[]any](t, s, code, "red"); fmt.Sprint(got) != "[TaskRevokedError REVOKED]" {
 		t.Errorf("red: %v", got)
 	}

@@ -49,9 +49,9 @@ func TestTheOnlyChildIsReplacedWhateverEndsIt(t *testing.T) {
 				s := smokeStage(t, nil)
 				w := start(s, t, "-c", "1", "--prefetch-multiplier", "1")
 				var before, after struct{ PID int }
-				harness.Must(t, s.Client.Eval(`whoami.delay().get(timeout=20)`, &before))
+				harness.Must(t, s.Client.Eval(`whoami.delay().get(timeout=90)`, &before))
 				evaluates(t, s, ending+"("+row.code+")", row.want)
-				harness.Must(t, s.Client.Eval(`whoami.delay().get(timeout=20)`, &after))
+				harness.Must(t, s.Client.Eval(`whoami.delay().get(timeout=90)`, &after))
 				if before.PID == after.PID {
 					t.Error("the next task ran in the child that had ended")
 				}
@@ -93,13 +93,13 @@ func TestAWorkerGoesOnWhenTheBrokerIsBack(t *testing.T) {
 	underBoth(t, func(t *testing.T, start starter) {
 		s := smokeStage(t, nil)
 		w := start(s, t, "-c", "2")
-		evaluates(t, s, `add.delay(1, 2).get(timeout=20)`, `3`)
+		evaluates(t, s, `add.delay(1, 2).get(timeout=90)`, `3`)
 		ctx := harness.Deadline(t, 60*time.Second)
 		s.Redis.Kill()
 		harness.Got(w.WaitLog(ctx, `Trying again in|[Cc]annot connect|[Cc]onnection to broker lost`))(t)
 		harness.Must(t, s.Redis.Start(ctx))
-		evaluates(t, s, `group(add.s(i, 1) for i in range(5)).delay().get(timeout=40)`, `[1,2,3,4,5]`)
-		evaluates(t, s, `chain(group(add.si(i, 1) for i in range(5)), group(add.si(i, 2) for i in range(3))).delay().get(timeout=40)`, `[2,3,4]`)
+		evaluates(t, s, `group(add.s(i, 1) for i in range(5)).delay().get(timeout=90)`, `[1,2,3,4,5]`)
+		evaluates(t, s, `chain(group(add.si(i, 1) for i in range(5)), group(add.si(i, 2) for i in range(3))).delay().get(timeout=90)`, `[2,3,4]`)
 	})
 }
 
@@ -114,7 +114,7 @@ func TestTheSecondBrokerIsTakenWhenTheFirstIsGone(t *testing.T) {
 		client := harness.Got(s.StartClient(harness.App{Name: s.App.Name, Broker: second.URL(0), Backend: second.URL(1), Env: s.App.Env}))(t)
 		s.Redis.Kill()
 		var sum int
-		harness.Must(t, client.Eval(`add.delay(2, 3).get(timeout=40)`, &sum))
+		harness.Must(t, client.Eval(`add.delay(2, 3).get(timeout=90)`, &sum))
 		if sum != 5 {
 			t.Errorf("the sum is %d", sum)
 		}
@@ -126,7 +126,7 @@ func TestAReplacedTaskRunsOnTheOtherWorkersQueue(t *testing.T) {
 		s := smokeStage(t, nil)
 		start(s, t, "-c", "1", "-Q", "default")
 		start(s, t, "-c", "1", "-Q", "emails")
-		evaluates(t, s, `(replaces.s("sample.echo", 40) | add.s(2).set(queue="emails")).delay().get(timeout=30)`, `42`)
+		evaluates(t, s, `(replaces.s("sample.echo", 40) | add.s(2).set(queue="emails")).delay().get(timeout=90)`, `42`)
 	})
 }
 
@@ -134,8 +134,8 @@ func TestARequeuedTaskContinuesItsChain(t *testing.T) {
 	underBoth(t, func(t *testing.T, start starter) {
 		s := smokeStage(t, map[string]any{"worker_deduplicate_successful_tasks": true})
 		start(s, t, "-c", "1")
-		evaluates(t, s, `(requeued_once.s(1) | add.s(10)).delay().get(timeout=30)`, `12`)
-		evaluates(t, s, `(lambda r: [r.get(timeout=30), r.children[0].get(timeout=30)])(requeued_once.apply_async((1,), link=add.s(5)))`, `[2,7]`)
+		evaluates(t, s, `(requeued_once.s(1) | add.s(10)).delay().get(timeout=90)`, `12`)
+		evaluates(t, s, `(lambda r: [r.get(timeout=90), r.children[0].get(timeout=90)])(requeued_once.apply_async((1,), link=add.s(5)))`, `[2,7]`)
 		isEmpty(t, s)
 	})
 }
@@ -160,7 +160,7 @@ func TestAQueueOfItsOwnNeedsNoDefaultQueue(t *testing.T) {
 	underBoth(t, func(t *testing.T, start starter) {
 		s := smokeStage(t, map[string]any{"task_create_missing_queues": false, "task_queues": map[string]any{"own": map[string]any{}}})
 		start(s, t, "-c", "1", "-Q", "own")
-		evaluates(t, s, `add.apply_async((1, 2), queue="own").get(timeout=20)`, `3`)
+		evaluates(t, s, `add.apply_async((1, 2), queue="own").get(timeout=90)`, `3`)
 	})
 }
 

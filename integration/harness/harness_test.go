@@ -37,7 +37,7 @@ func TestCanvasIsWrittenAsInCelery(t *testing.T) {
 	s := harness.NewStage(t, harness.Options{})
 	s.Stock(t, "-c", "1")
 	var sum int
-	harness.Must(t, s.Client.Eval("chord([add.s(i, i) for i in range(4)])(total.s()).get(timeout=20)", &sum))
+	harness.Must(t, s.Client.Eval("chord([add.s(i, i) for i in range(4)])(total.s()).get(timeout=90)", &sum))
 	if sum != 12 {
 		t.Errorf("the chord's sum is %d", sum)
 	}
