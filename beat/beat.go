@@ -64,3 +64,7 @@ type Publisher interface {
 	Publish(ctx context.Context, token uint64, batch []Publication) ([]Outcome, error)
 	Close() error
 }
+
+// Waiter is a Publisher that may keep a request waiting before anything of it is done. When
+// the term ends while it Waits, nothing is on its way that could be waited for.
+type Waiter interface{ Waiting() bool }

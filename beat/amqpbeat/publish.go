@@ -99,6 +99,8 @@ func (p *Publisher) answer(batch []beat.Publication, outcomes []beat.Outcome) []
 func (p *Publisher) pace(ctx context.Context) error {
 	wait := time.Until(p.began.Add(p.cfg.Store.Limits().Pace))
 	if wait > 0 {
+		p.waiting.Store(true)
+		defer p.waiting.Store(false)
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
 		select {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -47,12 +48,16 @@ type Publisher struct {
 	state   *state // nil: to be read
 	version string
 	began   time.Time // of the last batch
+	waiting atomic.Bool
 	// settled: fates of ticks of requests that have not been answered; of each lane of
 	// entries there can be one.
 	settled map[tickKey]beat.Outcome
 }
 
-var _ beat.Publisher = (*Publisher)(nil)
+var (
+	_ beat.Publisher = (*Publisher)(nil)
+	_ beat.Waiter    = (*Publisher)(nil)
+)
 
 // New takes over the sender, which Close closes.
 func New(sender Sender, cfg Config) *Publisher {
@@ -64,6 +69,9 @@ func New(sender Sender, cfg Config) *Publisher {
 	}
 	return &Publisher{cfg: cfg, sender: sender, settled: map[tickKey]beat.Outcome{}}
 }
+
+// Waiting implements beat.Waiter; from any goroutine.
+func (p *Publisher) Waiting() bool { return p.waiting.Load() }
 
 // Close implements beat.Publisher.
 func (p *Publisher) Close() error { return p.sender.Close() }

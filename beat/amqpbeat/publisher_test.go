@@ -286,6 +286,32 @@ func TestBatchesBeginNoFasterThanTheStoreMayBeWritten(t *testing.T) {
 	}
 }
 
+func TestARequestThatWaitsForTheStoreSaysSoAndEndsAtOnceWithNothingSent(t *testing.T) {
+	w := fileWorld(t)
+	r := w.replica(t, 1)
+	r.store.Store = paced{r.store.Store}
+	outcomes(t, r, 1, beattest.Tick("q", "e", 1))
+	ctx, cancel := context.WithCancel(t.Context())
+	answer := make(chan error, 1)
+	go func() {
+		_, err := r.Publish(ctx, 1, []beat.Publication{beattest.Tick("q", "e", 2)})
+		answer <- err
+	}()
+	for !r.Waiting() {
+		time.Sleep(time.Millisecond) // nothing tells of it but the question
+	}
+	cancel()
+	if err := <-answer; !errors.Is(err, beat.ErrUnavailable) || r.Waiting() {
+		t.Errorf("got %v; waiting: %t", err, r.Waiting())
+	}
+	same(t, "sent", w.Sent(t, "q"), first)
+}
+
+// paced is a store that may be written once an hour.
+type paced struct{ Store }
+
+func (paced) Limits() Limits { return Limits{Name: "it", Bytes: 1 << 20, Pace: time.Hour} }
+
 func TestRecordsThatDoNotFitAreRefusedWithTheNumbers(t *testing.T) {
 	w := kubeWorld(t)
 	r := w.replica(t, 0)

@@ -110,9 +110,13 @@ func (s *service) lead(ctx context.Context, it lease.Term) {
 }
 
 // lingering cuts what is still on its way a moment after the end of the term, and in
-// any case before somebody else can lead.
+// any case before somebody else can lead. What has not set out is cut at once: a successor
+// waits for us.
 func (t *term) lingering() {
 	left := linger
+	if w, ok := t.site.Publisher.(beat.Waiter); ok && w.Waiting() {
+		left = 0
+	}
 	if expiry := t.it.Expiry(); !expiry.IsZero() {
 		left = min(left, time.Until(expiry)-reserve)
 	}

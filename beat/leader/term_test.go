@@ -284,3 +284,28 @@ func (hanging) Publish(ctx context.Context, _ uint64, _ []beat.Publication) ([]b
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
+
+// waiting is a publisher that keeps every request waiting.
+type waiting struct{ hanging }
+
+func (waiting) Waiting() bool { return true }
+
+func TestATermThatEndsWaitsForWhatIsOnItsWayAndNotForWhatHasNotSetOut(t *testing.T) {
+	for what, row := range map[string]struct {
+		publisher beat.Publisher
+		want      time.Duration
+	}{
+		"on its way":  {hanging{beattest.NewMemory().Connect(t)}, time.Minute + linger},
+		"not set out": {waiting{hanging{beattest.NewMemory().Connect(t)}}, time.Minute},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, every("a", 1))
+			b.site.Publisher = row.publisher
+			begin := time.Now()
+			b.lead(1, time.Minute)
+			if got := time.Since(begin); got != row.want {
+				t.Errorf("%s: the term took %s, not %s", what, got, row.want)
+			}
+		})
+	}
+}
