@@ -44,6 +44,7 @@ var refusals = []struct {
 }
 
 func TestBadInputEndsWithASentenceAndACode(t *testing.T) {
+	t.Parallel()
 	b := harness.New(t)
 	r, err := b.StartRedis(harness.Deadline(t, 20*time.Second), harness.RedisOptions{Password: "secret"})
 	harness.Must(t, err)
@@ -72,6 +73,7 @@ func TestBadInputEndsWithASentenceAndACode(t *testing.T) {
 }
 
 func TestABrokerThatComesLateIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	b := harness.New(t)
 	ctx := harness.Deadline(t, 60*time.Second)
 	r, err := b.StartRedis(ctx, harness.RedisOptions{Durable: true})
@@ -127,6 +129,7 @@ var messages = []struct {
 }
 
 func TestABadMessageHarmsNoOther(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	w := s.Crisper(t, "-c", "1")
 	for _, row := range messages {
@@ -143,6 +146,7 @@ func TestABadMessageHarmsNoOther(t *testing.T) {
 }
 
 func TestTheStockWorkerSurvivesWhatTheTableSays(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	s.Stock(t, "-c", "1")
 	for _, row := range messages {
@@ -159,6 +163,7 @@ func TestTheStockWorkerSurvivesWhatTheTableSays(t *testing.T) {
 }
 
 func TestPasswordsAppearNowhere(t *testing.T) {
+	t.Parallel()
 	const password = "s3cret-of-the-broker"
 	b := harness.New(t)
 	ctx := harness.Deadline(t, 60*time.Second)
@@ -183,6 +188,7 @@ func TestPasswordsAppearNowhere(t *testing.T) {
 }
 
 func TestHintsPrintsTheBacklogOrFails(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	ctx := harness.Deadline(t, 60*time.Second)
 	for range 3 {

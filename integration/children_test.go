@@ -15,6 +15,7 @@ import (
 )
 
 func TestAChildIsReplacedAfterItsTasks(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	s.Crisper(t, "-c", "1", "--max-tasks-per-child", "5", "--jitter", "0")
 	ids := harness.Got(s.Client.Bulk(harness.T("tick"), 23))(t)
@@ -37,6 +38,7 @@ func TestAChildIsReplacedAfterItsTasks(t *testing.T) {
 }
 
 func TestAChildIsReplacedAboveItsMemory(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	w := s.Crisper(t, "-c", "1", "--max-memory-per-child", "60000", "--jitter", "0")
 	var before map[string]int
@@ -53,6 +55,7 @@ func TestAChildIsReplacedAboveItsMemory(t *testing.T) {
 }
 
 func TestAChildIsReplacedAboveItsAge(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	w := s.Crisper(t, "-c", "1", "--max-age-per-child", "2s", "--jitter", "0")
 	first := harness.Got(w.State(harness.Deadline(t, time.Second)))(t).Slots[0].PID
@@ -63,6 +66,7 @@ func TestAChildIsReplacedAboveItsAge(t *testing.T) {
 }
 
 func TestATaskThatGrowsTooLargeTakesItsChildAndNotTheOthers(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	w := s.Crisper(t, "-c", "2", "--memory-kill-per-child", "120000", "--jitter", "0")
 	sibling := started(t, s, harness.T("sleepy", 4))
@@ -78,6 +82,7 @@ func TestATaskThatGrowsTooLargeTakesItsChildAndNotTheOthers(t *testing.T) {
 }
 
 func TestTheKernelsKillInARealCgroupCostsOneTask(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	group, err := s.MakeCgroup(256 << 20)
 	if errors.Is(err, harness.ErrNoCgroup) {
@@ -106,6 +111,7 @@ func TestTheKernelsKillInARealCgroupCostsOneTask(t *testing.T) {
 }
 
 func TestTheGuardTakesTheFattestChildBeforeTheKernelDoes(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	group, err := s.MakeCgroup(400 << 20)
 	if errors.Is(err, harness.ErrNoCgroup) {
@@ -130,6 +136,7 @@ func TestTheGuardTakesTheFattestChildBeforeTheKernelDoes(t *testing.T) {
 }
 
 func TestADeadZygoteCostsNoTask(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	w := s.Crisper(t, "-c", "2")
 	running := started(t, s, harness.T("sleepy", 4))
@@ -153,6 +160,7 @@ func TestADeadZygoteCostsNoTask(t *testing.T) {
 }
 
 func TestAMessageThatKeepsKillingChildrenIsParked(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	w := s.Crisper(t, "-c", "2", "--poison-limit", "3")
 	id := s.Send(t, harness.T("crash_lost"))
@@ -212,6 +220,7 @@ var manners = []struct {
 }
 
 func TestATaskWithBadMannersCostsItsOwnChildAtMost(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	a := s.App
 	// What the tasks print goes into the bit bucket: a gigabyte is not for a log.
@@ -223,7 +232,7 @@ func TestATaskWithBadMannersCostsItsOwnChildAtMost(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			sibling := started(t, s, harness.T("sleepy", 1))
 			id := s.Send(t, row.task)
-			r := harness.Got(s.Client.Results(2*time.Minute, id))(t)[id] // a gigabyte takes its time
+			r := harness.Got(s.Client.Results(5*time.Minute, id))(t)[id] // a gigabyte takes its time
 			if r.State != row.want || !contains(r.Text(), row.says) {
 				t.Errorf("it ended as %s (%s), want %s with %q", r.State, r.Text(), row.want, row.says)
 			}
@@ -237,6 +246,7 @@ func TestATaskWithBadMannersCostsItsOwnChildAtMost(t *testing.T) {
 }
 
 func TestAutoscaleGrowsWithWorkAndShrinksWithoutCuttingATask(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	w := s.Crisper(t, "--autoscale", "4,1")
 	ids := make([]string, 0, 8)

@@ -174,6 +174,7 @@ var better = map[string]string{
 }
 
 func TestRepliesAreThoseOfCelery(t *testing.T) {
+	t.Parallel()
 	for _, version := range []struct {
 		name    string
 		options harness.Options
@@ -209,6 +210,7 @@ func celery(t *testing.T, s *harness.Stage, args ...string) string {
 }
 
 func TestCelerysOwnCommandsSpeakToUs(t *testing.T) {
+	t.Parallel()
 	for _, version := range []struct {
 		name    string
 		options harness.Options

@@ -20,9 +20,9 @@ func TestAnIdleWorkerLeavesAtOnce(t *testing.T) {
 		t.Run(sig.String(), func(t *testing.T) {
 			s := harness.NewStage(t, harness.Options{})
 			w := s.Crisper(t, "-c", "2")
-			told := time.Now()
+			told, busy := time.Now(), harness.WatchBusy()
 			code, at := leaves(t, w, sig)
-			if code != 0 || at.Sub(told) > time.Second {
+			if code != 0 || at.Sub(told) > busy.Stretch(time.Second) {
 				t.Errorf("exit code %d after %v", code, at.Sub(told))
 			}
 		})
@@ -33,27 +33,31 @@ func TestTheWorkerLeavesTheMomentItsLastTaskEnds(t *testing.T) {
 	for _, name := range []string{"sleepy", "sleepy_late"} {
 		t.Run(name, func(t *testing.T) {
 			// The best of a few: a busy machine delays one exit, not each of them.
-			best := time.Hour
-			for range 5 {
-				if best = min(best, leavesAfter(t, name)); best <= 100*time.Millisecond {
+			const promised = 100 * time.Millisecond
+			for try := 1; ; try++ {
+				took, allowed := leavesAfter(t, name, promised)
+				t.Logf("left %v after the task's end, %v is %v on this machine", took, promised, allowed)
+				if took <= allowed {
 					break
 				}
-			}
-			t.Logf("left %v after the task's end", best)
-			if best > 100*time.Millisecond {
-				t.Errorf("left %v after the last task's end, at best", best)
+				if try == 5 {
+					t.Fatalf("left %v after the last task's end, the fifth time too late", took)
+				}
 			}
 		})
 	}
 }
 
-// leavesAfter is how long a worker stays after the end of its only task.
-func leavesAfter(t *testing.T, name string) time.Duration {
+// leavesAfter is how long a worker stays after the end of its only task, and how long
+// what is promised is on a machine as busy as this one.
+func leavesAfter(t *testing.T, name string, promised time.Duration) (took, allowed time.Duration) {
 	t.Helper()
 	s := harness.NewStage(t, harness.Options{})
 	w := s.Crisper(t, "-c", "2")
 	id := started(t, s, harness.T(name, 1.5))
+	busy := harness.WatchBusy()
 	code, at := leaves(t, w, syscall.SIGTERM)
+	allowed = busy.Stretch(promised)
 	if code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -61,10 +65,11 @@ func leavesAfter(t *testing.T, name string) time.Duration {
 		t.Errorf("the task ended as %s", r.State)
 	}
 	isEmpty(t, s)
-	return at.Sub(ended(t, s, id))
+	return at.Sub(ended(t, s, id)), allowed
 }
 
 func TestWhatHasNotBegunGoesBackAtOnceAndInOrder(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	w := s.Crisper(t, "-c", "1")
 	later := s.Send(t, harness.T("tick").With("countdown", 60))
@@ -95,6 +100,7 @@ func TestWhatHasNotBegunGoesBackAtOnceAndInOrder(t *testing.T) {
 }
 
 func TestReadinessEndsWhenTheDrainBeginsAndLivenessDoesNot(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	w := s.Crisper(t, "-c", "1")
 	started(t, s, harness.T("sleepy", 2))
@@ -130,12 +136,14 @@ var cutoffs = []struct {
 }
 
 func TestATaskThatIsCutOffIsNeverSilentlyGone(t *testing.T) {
+	t.Parallel()
 	for _, row := range cutoffs {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			s := harness.NewStage(t, harness.Options{})
 			w := s.Crisper(t, append([]string{"-c", "1"}, row.args...)...)
-			id := started(t, s, harness.T(row.task, 60))
-			told := time.Now()
+			id := started(t, s, harness.T(row.task, 120))
+			told, busy := time.Now(), harness.WatchBusy()
 			for i, sig := range row.signals {
 				if i > 0 { // signals coalesce: the next is sent when the first was seen
 					harness.Got(w.WaitLog(harness.Deadline(t, 10*time.Second), "Warm shutdown"))(t)
@@ -145,7 +153,7 @@ func TestATaskThatIsCutOffIsNeverSilentlyGone(t *testing.T) {
 			code, at, err := w.Wait(harness.Deadline(t, 20*time.Second))
 			harness.Must(t, err)
 			t.Logf("left after %v", at.Sub(told))
-			if code != row.code || at.Sub(told) > 5*time.Second {
+			if code != row.code || at.Sub(told) > busy.Stretch(5*time.Second) {
 				t.Errorf("exit code %d after %v, want %d", code, at.Sub(told), row.code)
 			}
 			if r := harness.Got(s.Client.Results(0, id))(t)[id]; r.State != row.state {
@@ -162,6 +170,7 @@ func TestATaskThatIsCutOffIsNeverSilentlyGone(t *testing.T) {
 }
 
 func TestHangupLoadsTheAppAgainAndCutsNoTask(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	w := s.Crisper(t, "-c", "2")
 	long := started(t, s, harness.T("sleepy", 4))
@@ -183,6 +192,7 @@ func TestHangupLoadsTheAppAgainAndCutsNoTask(t *testing.T) {
 }
 
 func TestUser1DumpsTheStateAndChangesNothing(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	w := s.Crisper(t, "-c", "1")
 	id := started(t, s, harness.T("sleepy", 2))
@@ -195,6 +205,7 @@ func TestUser1DumpsTheStateAndChangesNothing(t *testing.T) {
 }
 
 func TestDrainAndStateThroughTheSocket(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	w := s.Crisper(t, "-c", "1")
 	id := started(t, s, harness.T("sleepy", 2))

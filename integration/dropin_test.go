@@ -63,6 +63,7 @@ var workers = []struct {
 }
 
 func TestDropIn(t *testing.T) {
+	t.Parallel()
 	for _, w := range workers {
 		t.Run(w.name, func(t *testing.T) {
 			var options harness.Options
@@ -96,6 +97,7 @@ func isEmpty(t *testing.T, s *harness.Stage) {
 }
 
 func TestATaskSeesTheSameRequestUnderBothWorkers(t *testing.T) {
+	t.Parallel()
 	codes := map[string]string{
 		"plain":       `context.delay().get(timeout=90)`,
 		"in detail":   `context.apply_async(queue="emails", priority=6, headers={"x-trace": "abc"}, shadow="other", expires=600, time_limit=50, soft_time_limit=40).get(timeout=90)`,
@@ -124,6 +126,7 @@ func TestATaskSeesTheSameRequestUnderBothWorkers(t *testing.T) {
 }
 
 func TestAFailureKeepsItsTraceback(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	s.Crisper(t, "-c", "1")
 	r := s.Result(t, s.Send(t, harness.T("fail", "seen")))
@@ -133,6 +136,7 @@ func TestAFailureKeepsItsTraceback(t *testing.T) {
 }
 
 func TestAnErrbackIsCalledForAFailureAndForALostChild(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"fail", "die"} {
 		t.Run(name, func(t *testing.T) {
 			s := harness.NewStage(t, harness.Options{})
@@ -153,6 +157,7 @@ func TestAnErrbackIsCalledForAFailureAndForALostChild(t *testing.T) {
 }
 
 func TestAnIgnoredTaskHasNoResultAndIsSettled(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	s.Crisper(t, "-c", "1")
 	id := s.Send(t, harness.T("ignore"))
@@ -164,6 +169,7 @@ func TestAnIgnoredTaskHasNoResultAndIsSettled(t *testing.T) {
 }
 
 func TestALateTaskWhoseFailureIsNotAcknowledgedIsRejectedOnce(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	s.Crisper(t, "-c", "1")
 	id := s.Send(t, harness.T("fail_unacked"))
@@ -175,6 +181,7 @@ func TestALateTaskWhoseFailureIsNotAcknowledgedIsRejectedOnce(t *testing.T) {
 }
 
 func TestALateTaskIsInTheBrokersHandsUntilItHasEnded(t *testing.T) {
+	t.Parallel()
 	for name, want := range map[string]int{"sleepy": 0, "sleepy_late": 1} {
 		t.Run(name, func(t *testing.T) {
 			s := harness.NewStage(t, harness.Options{})
@@ -194,6 +201,7 @@ func TestALateTaskIsInTheBrokersHandsUntilItHasEnded(t *testing.T) {
 }
 
 func TestPrioritiesAreTakenInKombusOrder(t *testing.T) {
+	t.Parallel()
 	for _, w := range workers[:2] {
 		t.Run(w.name, func(t *testing.T) {
 			s := harness.NewStage(t, harness.Options{})
@@ -221,6 +229,7 @@ func TestPrioritiesAreTakenInKombusOrder(t *testing.T) {
 }
 
 func TestQueuesAreChosenAndLeftAloneByName(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	s.Crisper(t, "-c", "1", "-Q", "emails,slow")
 	ctx := harness.Deadline(t, 20*time.Second)

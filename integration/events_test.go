@@ -141,6 +141,7 @@ func play(t *testing.T, options harness.Options, start func(*harness.Stage, *tes
 }
 
 func TestEventsAreThoseOfCelery(t *testing.T) {
+	t.Parallel()
 	stock, stockAll := play(t, harness.Options{}, (*harness.Stage).Stock)
 	crisper, all := play(t, harness.Options{}, (*harness.Stage).Crisper)
 	for _, row := range eventful {
@@ -216,6 +217,7 @@ func inOrder(t *testing.T, events []map[string]any) {
 }
 
 func TestTheOldestCelerysReceiverUnderstandsUs(t *testing.T) {
+	t.Parallel()
 	stories, all := play(t, harness.Old(t), (*harness.Stage).Crisper)
 	if len(stories["success"]) != 3 {
 		t.Errorf("%v", stories["success"])
@@ -224,6 +226,7 @@ func TestTheOldestCelerysReceiverUnderstandsUs(t *testing.T) {
 }
 
 func TestCelerysEventsCommandDumpsOurEvents(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	celery := filepath.Join(filepath.Dir(s.Python), "celery")
 	dump, err := s.Start(harness.Command{Name: "dump", Args: []string{celery, "-A", "sample", "events", "--dump"}, Env: s.Env(s.App)})

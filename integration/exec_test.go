@@ -115,6 +115,7 @@ while True: time.sleep(10)
 `
 
 func TestExecSignals(t *testing.T) {
+	t.Parallel()
 	// Under nohup we ignore HUP, and so would what we start: what is caught here is
 	// set to its default there.
 	hangups := make(chan os.Signal, 1)
@@ -176,6 +177,7 @@ func count(all []string, one string) (n int) {
 }
 
 func TestExecKeepsExitStatuses(t *testing.T) {
+	t.Parallel()
 	b := harness.New(t)
 	script := filepath.Join(b.Dir, "no-interpreter")
 	harness.Must(t, os.WriteFile(script, []byte("#!/no/such/interpreter\n"), 0o755))
@@ -207,6 +209,7 @@ func TestExecKeepsExitStatuses(t *testing.T) {
 }
 
 func TestExecKillOfTheChildIsToldAndNothingOfItStays(t *testing.T) {
+	t.Parallel()
 	b := harness.New(t)
 	e := execute(t, b, nil, nil, nil, b.Python, "-c", parent, obedient)
 	e.says("\nup\n")
@@ -219,6 +222,7 @@ func TestExecKillOfTheChildIsToldAndNothingOfItStays(t *testing.T) {
 }
 
 func TestExecProbesAndStateTellWhatGoesOn(t *testing.T) {
+	t.Parallel()
 	b := harness.New(t)
 	e := execute(t, b, nil, nil, []string{"--pre-stop-delay", "2s"}, b.Python, "-c", obedient)
 	e.says("\nup\n")
@@ -248,6 +252,7 @@ func TestExecProbesAndStateTellWhatGoesOn(t *testing.T) {
 }
 
 func TestExecAsPID1ReapsAThousandOrphansAndKeepsStatuses(t *testing.T) {
+	t.Parallel()
 	b := harness.New(t)
 	wrap := []string{"unshare", "--pid", "--fork", "--mount-proc", "--kill-child"}
 	if err := exec.Command(wrap[0], append(wrap[1:], "true")...).Run(); err != nil {
@@ -299,6 +304,7 @@ time.sleep(60)
 }
 
 func TestExecIsTermedAtAnyMomentOfItsStart(t *testing.T) {
+	t.Parallel()
 	b := harness.New(t)
 	trials := 100
 	for i := range trials {
@@ -314,6 +320,7 @@ func TestExecIsTermedAtAnyMomentOfItsStart(t *testing.T) {
 }
 
 func TestExecAsPID1IsTermedAtAnyMomentOfItsStart(t *testing.T) {
+	t.Parallel()
 	b := harness.New(t)
 	if err := exec.Command("unshare", "--pid", "--fork", "true").Run(); err != nil {
 		t.Skipf("no pid namespaces here: %v", err)
@@ -362,6 +369,7 @@ func catches(pid int, sig syscall.Signal) bool {
 }
 
 func TestABatchJobsOutputIsThereWhenItIsKilled(t *testing.T) {
+	t.Parallel()
 	b := harness.New(t)
 	// print without flush, into a file: without PYTHONUNBUFFERED it would be lost.
 	e := execute(t, b, nil, nil, nil, b.Python, "-c", "import os, signal\nprint('half of the work')\nos.kill(os.getpid(), signal.SIGKILL)")
@@ -372,6 +380,7 @@ func TestABatchJobsOutputIsThereWhenItIsKilled(t *testing.T) {
 }
 
 func TestABatchJobThatTheKernelKilledForMemoryIsExplained(t *testing.T) {
+	t.Parallel()
 	b := harness.New(t)
 	group, err := b.MakeCgroup(96 << 20)
 	if err != nil {
@@ -401,6 +410,7 @@ time.sleep(60)
 `
 
 func TestTheFattestProcessIsEndedBeforeTheKernelTakesTheContainer(t *testing.T) {
+	t.Parallel()
 	b := harness.New(t)
 	group, err := b.MakeCgroup(160 << 20)
 	if err != nil {
@@ -417,6 +427,7 @@ func TestTheFattestProcessIsEndedBeforeTheKernelTakesTheContainer(t *testing.T) 
 }
 
 func TestTheMemoryLimitOfTheTreeEndsByPolicy(t *testing.T) {
+	t.Parallel()
 	b := harness.New(t)
 	e := execute(t, b, nil, nil, []string{"--memory-limit-per-child", "100Mi"}, b.Python, "-c", fat)
 	e.says("worker ended with 15")
@@ -431,6 +442,7 @@ func TestTheMemoryLimitOfTheTreeEndsByPolicy(t *testing.T) {
 }
 
 func TestACommandInATerminalGetsItsKeysAndTheShellGetsTheTerminalBack(t *testing.T) {
+	t.Parallel()
 	b := harness.New(t)
 	// Python's pty gives us a terminal whose foreground we are.
 	script := `
@@ -454,6 +466,7 @@ print("status", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 }
 
 func TestASecondExecInThePodRunsWithoutProbes(t *testing.T) {
+	t.Parallel()
 	b := harness.New(t)
 	first := execute(t, b, nil, nil, nil, "sleep", "60")
 	harness.Must(t, harness.Until(harness.Deadline(t, 10*time.Second), "probes", func() bool {

@@ -27,6 +27,7 @@ func fleetTime(t *testing.T) time.Duration {
 // worker is restarted by TERM only, because by design it may lose what it is
 // just taking when it is killed.
 func TestAMixedFleetLosesNothing(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	s.App.Transport = map[string]any{"visibility_timeout": 30}
 	s.Crisper(t, "-c", "2") // one that stays, to restore for the others
@@ -75,6 +76,7 @@ func sendFor(t *testing.T, s *harness.Stage, d time.Duration) []string {
 }
 
 func TestCrisperTakesOverWhatAStockWorkerGivesBack(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	stock := s.Stock(t, "-c", "1")
 	running := started(t, s, harness.T("sleepy", 2))
@@ -93,6 +95,7 @@ func TestCrisperTakesOverWhatAStockWorkerGivesBack(t *testing.T) {
 }
 
 func TestAStockWorkerTakesOverWhatCrisperGivesBack(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	w := s.Crisper(t, "-c", "1")
 	running := started(t, s, harness.T("sleepy", 2))
@@ -108,6 +111,7 @@ func TestAStockWorkerTakesOverWhatCrisperGivesBack(t *testing.T) {
 }
 
 func TestAPeerRestoresWhatAKilledWorkerHeld(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	victim := s.Crisper(t, "-c", "1", "-n", "victim@%h")
 	late := started(t, s, harness.T("sleepy_late", 3))

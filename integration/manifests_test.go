@@ -48,6 +48,7 @@ type manifestStage struct {
 }
 
 func TestManifests(t *testing.T) {
+	t.Parallel()
 	c := controlplane.Start(t)
 	ctx := harness.Deadline(t, 3*time.Minute)
 	s := &manifestStage{ControlPlane: c, namespace: harness.Got(c.Namespace(ctx, "deploy"))(t)}
@@ -296,6 +297,7 @@ func (s *manifestStage) rights(t *testing.T, ctx context.Context, u *controlplan
 }
 
 func TestTheWorkerManifestGivesOptionsThatTheWorkerTakes(t *testing.T) {
+	t.Parallel()
 	var d apps.Deployment
 	for _, o := range manifests(t)["worker.yaml"] {
 		harness.Must(t, runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &d))

@@ -38,6 +38,7 @@ func running(t *testing.T, s *harness.Stage, id string) {
 }
 
 func TestTerminatedTasksEndAsInCelery(t *testing.T) {
+	t.Parallel()
 	outcome := func(start func(*harness.Stage, *testing.T, ...string) *harness.Worker) any {
 		s := prepared(t, harness.Options{})
 		events := receive(t, s)
@@ -69,6 +70,7 @@ func TestTerminatedTasksEndAsInCelery(t *testing.T) {
 // Each task is terminated just when it is about to end; whichever child runs the next
 // one by then must not be hit.
 func TestTerminatingNeverHitsAnotherTask(t *testing.T) {
+	t.Parallel()
 	s := prepared(t, harness.Options{})
 	s.Crisper(t, "-c", "2", "--prefetch-multiplier", "8")
 	code := `(lambda rs: [app.control.revoke(r.id, terminate=True, signal="SIGKILL") or __import__("time").sleep(0.012) for r in rs[::2]]
@@ -88,6 +90,7 @@ func TestTerminatingNeverHitsAnotherTask(t *testing.T) {
 }
 
 func TestRevokedTasksDoNotRun(t *testing.T) {
+	t.Parallel()
 	for _, worker := range workers {
 		t.Run(worker.name, func(t *testing.T) {
 			var options harness.Options
@@ -117,6 +120,7 @@ func TestRevokedTasksDoNotRun(t *testing.T) {
 }
 
 func TestStampedTasksAreRevoked(t *testing.T) {
+	t.Parallel()
 	s := prepared(t, harness.Options{})
 	s.Crisper(t, "-c", "1")
 	eval[any](t, s, `app.control.revoke_by_stamped_headers({"team": ["red"]}, reply=True, limit=1)`)
@@ -130,6 +134,7 @@ func TestStampedTasksAreRevoked(t *testing.T) {
 }
 
 func TestWorkersTellEachOtherAtStartWhatIsRevoked(t *testing.T) {
+	t.Parallel()
 	s := prepared(t, harness.Options{})
 	first := s.Stock(t, "-c", "1")
 	eval[any](t, s, `app.control.revoke("from-stock", reply=True, limit=1)`)
@@ -152,6 +157,7 @@ func read(path string) string {
 }
 
 func TestRevokedIdsAreKeptOverRestarts(t *testing.T) {
+	t.Parallel()
 	for _, version := range []harness.Options{{}, harness.Old(t)} {
 		s := prepared(t, version)
 		db := filepath.Join(s.Dir, "state")
@@ -177,6 +183,7 @@ func TestRevokedIdsAreKeptOverRestarts(t *testing.T) {
 }
 
 func TestRatesAreKept(t *testing.T) {
+	t.Parallel()
 	s := prepared(t, harness.Options{})
 	s.Crisper(t, "-c", "4")
 	reply := eval[map[string]string](t, s, `only(app.control.rate_limit("sample.tick", "5/s", reply=True, limit=1))`)
@@ -203,6 +210,7 @@ func TestRatesAreKept(t *testing.T) {
 }
 
 func TestTerminatingBySIGUSR1IsASoftTimeLimit(t *testing.T) {
+	t.Parallel()
 	s := prepared(t, harness.Options{})
 	s.Crisper(t, "-c", "1")
 	id := s.Send(t, harness.T("soft", 60))
@@ -214,6 +222,7 @@ func TestTerminatingBySIGUSR1IsASoftTimeLimit(t *testing.T) {
 }
 
 func TestAnAppThatPicklesIsControlledInPickles(t *testing.T) {
+	t.Parallel()
 	for _, version := range []harness.Options{{}, harness.Old(t)} {
 		s := harness.NewStage(t, version)
 		s.App.Conf = map[string]any{"task_serializer": "pickle", "result_serializer": "pickle", "accept_content": []string{"pickle"}}

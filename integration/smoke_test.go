@@ -39,6 +39,7 @@ func underBoth(t *testing.T, check func(*testing.T, starter)) {
 type starter = func(*harness.Stage, *testing.T, ...string) *harness.Worker
 
 func TestTheOnlyChildIsReplacedWhateverEndsIt(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct{ name, code, want, line string }{
 		{"KILL", `die.delay(9)`, `["WorkerLostError","FAILURE"]`, `Worker exited prematurely: signal 9 \(SIGKILL\)`},
 		{"sys.exit", `leave.delay()`, `["WorkerLostError","FAILURE"]`, `Worker exited prematurely: exitcode 1`},
@@ -63,6 +64,7 @@ func TestTheOnlyChildIsReplacedWhateverEndsIt(t *testing.T) {
 }
 
 func TestALostTaskIsRetriedUntilItsRetriesRunOut(t *testing.T) {
+	t.Parallel()
 	underBoth(t, func(t *testing.T, start starter) {
 		s := smokeStage(t, map[string]any{"task_acks_late": true, "task_reject_on_worker_lost": true,
 			"task_retry_on_worker_lost": true})
@@ -81,6 +83,7 @@ func TestALostTaskIsRetriedUntilItsRetriesRunOut(t *testing.T) {
 }
 
 func TestTheSoftLimitFailsATaskThatDoesNotCatchIt(t *testing.T) {
+	t.Parallel()
 	underBoth(t, func(t *testing.T, start starter) {
 		s := smokeStage(t, nil)
 		w := start(s, t, "-c", "1")
@@ -90,6 +93,7 @@ func TestTheSoftLimitFailsATaskThatDoesNotCatchIt(t *testing.T) {
 }
 
 func TestAWorkerGoesOnWhenTheBrokerIsBack(t *testing.T) {
+	t.Parallel()
 	underBoth(t, func(t *testing.T, start starter) {
 		s := smokeStage(t, nil)
 		w := start(s, t, "-c", "2")
@@ -104,6 +108,7 @@ func TestAWorkerGoesOnWhenTheBrokerIsBack(t *testing.T) {
 }
 
 func TestTheSecondBrokerIsTakenWhenTheFirstIsGone(t *testing.T) {
+	t.Parallel()
 	underBoth(t, func(t *testing.T, start starter) {
 		s := smokeStage(t, nil)
 		ctx := harness.Deadline(t, 60*time.Second)
@@ -122,6 +127,7 @@ func TestTheSecondBrokerIsTakenWhenTheFirstIsGone(t *testing.T) {
 }
 
 func TestAReplacedTaskRunsOnTheOtherWorkersQueue(t *testing.T) {
+	t.Parallel()
 	underBoth(t, func(t *testing.T, start starter) {
 		s := smokeStage(t, nil)
 		start(s, t, "-c", "1", "-Q", "default")
@@ -131,6 +137,7 @@ func TestAReplacedTaskRunsOnTheOtherWorkersQueue(t *testing.T) {
 }
 
 func TestARequeuedTaskContinuesItsChain(t *testing.T) {
+	t.Parallel()
 	underBoth(t, func(t *testing.T, start starter) {
 		s := smokeStage(t, map[string]any{"worker_deduplicate_successful_tasks": true})
 		start(s, t, "-c", "1")
@@ -141,6 +148,7 @@ func TestARequeuedTaskContinuesItsChain(t *testing.T) {
 }
 
 func TestAChainsErrbackIsCalledWhereThereAreNoResults(t *testing.T) {
+	t.Parallel()
 	underBoth(t, func(t *testing.T, start starter) {
 		s := smokeStage(t, nil)
 		s.App.Backend = "disabled://"
@@ -157,6 +165,7 @@ func TestAChainsErrbackIsCalledWhereThereAreNoResults(t *testing.T) {
 }
 
 func TestAQueueOfItsOwnNeedsNoDefaultQueue(t *testing.T) {
+	t.Parallel()
 	underBoth(t, func(t *testing.T, start starter) {
 		s := smokeStage(t, map[string]any{"task_create_missing_queues": false, "task_queues": map[string]any{"own": map[string]any{}}})
 		start(s, t, "-c", "1", "-Q", "own")
@@ -165,6 +174,7 @@ func TestAQueueOfItsOwnNeedsNoDefaultQueue(t *testing.T) {
 }
 
 func TestAChildsDeathDoesNotStopAWorkerWhoseResultBackendIsGone(t *testing.T) {
+	t.Parallel()
 	underBoth(t, func(t *testing.T, start starter) {
 		s := smokeStage(t, map[string]any{"result_backend_always_retry": true, "result_backend_max_retries": 9999999,
 			"result_backend_base_sleep_between_retries_ms": 10, "result_backend_max_sleep_between_retries_ms": 10,
@@ -181,6 +191,7 @@ func TestAChildsDeathDoesNotStopAWorkerWhoseResultBackendIsGone(t *testing.T) {
 }
 
 func TestAWarmShutdownSaysSoAndFinishesWhatRuns(t *testing.T) {
+	t.Parallel()
 	underBoth(t, func(t *testing.T, start starter) {
 		s := smokeStage(t, map[string]any{"task_acks_late": true})
 		w := start(s, t, "-c", "2")
@@ -197,6 +208,7 @@ func TestAWarmShutdownSaysSoAndFinishesWhatRuns(t *testing.T) {
 }
 
 func TestAColdShutdownSaysSoAndFinishesNothing(t *testing.T) {
+	t.Parallel()
 	underBoth(t, func(t *testing.T, start starter) {
 		s := smokeStage(t, map[string]any{"task_acks_late": true})
 		w := start(s, t, "-c", "2")

@@ -74,6 +74,7 @@ func (w *wrapped) until(what string, yes func(ops.State) bool) {
 }
 
 func TestWrappedWorkersLeave(t *testing.T) {
+	t.Parallel()
 	const TERM, INT, QUIT = syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT
 	for _, c := range []struct {
 		name   string
@@ -127,6 +128,7 @@ func TestWrappedWorkersLeave(t *testing.T) {
 }
 
 func TestWrappedWorkersAreReloadedOneByOneAndNoTaskIsCut(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	w := wrap(t, s, "-c", "1", "--children", "2").ready()
 	w.until("both to be ready", func(o ops.State) bool { return len(o.Slots) == 2 })
@@ -154,6 +156,7 @@ func TestWrappedWorkersAreReloadedOneByOneAndNoTaskIsCut(t *testing.T) {
 }
 
 func TestAWrappedWorkerThatIsKilledIsReplacedAndLeavesNobodyBehind(t *testing.T) {
+	t.Parallel()
 	for _, active := range []bool{false, true} {
 		t.Run(fmt.Sprintf("active=%t", active), func(t *testing.T) {
 			s := harness.NewStage(t, harness.Options{})
@@ -181,6 +184,7 @@ func TestAWrappedWorkerThatIsKilledIsReplacedAndLeavesNobodyBehind(t *testing.T)
 }
 
 func TestAKilledPoolProcessIsCelerysAffair(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	w := wrap(t, s, "-c", "1").ready()
 	first := w.slot(0).PID
@@ -196,6 +200,7 @@ func TestAKilledPoolProcessIsCelerysAffair(t *testing.T) {
 }
 
 func TestAWrappedWorkerIsReplacedAfterItsTasksAndAge(t *testing.T) {
+	t.Parallel()
 	for name, args := range map[string][]string{
 		"max_tasks": {"--max-tasks-per-child", "20"},
 		"max_age":   {"--max-age-per-child", "4s"},
@@ -218,6 +223,7 @@ func TestAWrappedWorkerIsReplacedAfterItsTasksAndAge(t *testing.T) {
 }
 
 func TestAWrappedWorkerIsReplacedAboveTheMemoryOfItsTree(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	w := wrap(t, s, "-c", "1", "--jitter", "0", "--max-memory-per-child", "200Mi").ready()
 	first := w.slot(0).PID
@@ -229,6 +235,7 @@ func TestAWrappedWorkerIsReplacedAboveTheMemoryOfItsTree(t *testing.T) {
 }
 
 func TestAWrappedWorkerThatExitsAtStartIsTriedAgainWithPauses(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	s.App.Name = "broken"
 	w := wrap(t, s)
@@ -241,6 +248,7 @@ func TestAWrappedWorkerThatExitsAtStartIsTriedAgainWithPauses(t *testing.T) {
 }
 
 func TestAWrappedWorkerThatNeverGetsReadyIsEnded(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	s.Redis.Kill()
 	w := wrap(t, s, "--start-timeout", "6s")
@@ -250,6 +258,7 @@ func TestAWrappedWorkerThatNeverGetsReadyIsEnded(t *testing.T) {
 }
 
 func TestTheAgentLetsAnExistingSitecustomizeHaveItsTurn(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	dir := t.TempDir()
 	harness.Must(t, os.WriteFile(dir+"/sitecustomize.py", []byte("import os, sys\nsys.stderr.write('theirs ran, PYTHONPATH=%s, fd=%s\\n' % (os.environ.get('PYTHONPATH'), os.environ.get('CRISPER_INJECT_FD')))\n"), 0o644))
@@ -262,6 +271,7 @@ func TestTheAgentLetsAnExistingSitecustomizeHaveItsTurn(t *testing.T) {
 }
 
 func TestAWorkerWhoseAgentIsSilentCountsAsReadyAfterAWhile(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	// Python ignores PYTHONPATH in isolated mode.
 	isolated := s.Path("python")
@@ -275,6 +285,7 @@ func TestAWorkerWhoseAgentIsSilentCountsAsReadyAfterAWhile(t *testing.T) {
 }
 
 func TestTheOldestCeleryIsWrappedAsWell(t *testing.T) {
+	t.Parallel()
 	s := harness.NewStage(t, harness.Old(t))
 	w := wrap(t, s, "-c", "2").ready()
 	ids := harness.Got(s.Client.Bulk(harness.T("tick"), 20))(t)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -126,14 +128,38 @@ func (b *Bed) addLog(path string) {
 	b.logs = append(b.logs, path)
 }
 
-// FreePort returns a loopback port that nobody listens on now.
+// Ports below those that Linux gives to outgoing connections: one of these would be
+// taken by any connection that is made between our look and the server's start.
+const (
+	firstPort = 12000
+	ports     = 20000
+)
+
+var (
+	portMu sync.Mutex
+	given  = map[int]bool{} // to whom it was given it stays: a server may be started again
+)
+
+// FreePort returns a loopback port that nobody listens on now, and none twice.
 func FreePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("cannot find a free port: %w", err)
+	portMu.Lock()
+	defer portMu.Unlock()
+	var last error
+	for range 1000 {
+		port := firstPort + rand.IntN(ports)
+		if given[port] {
+			continue
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if err != nil {
+			last = err
+			continue
+		}
+		l.Close()
+		given[port] = true
+		return port, nil
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("cannot find a free port: %w", last)
 }
 
 // Until calls done until it is true or the context ends. It is for facts that

@@ -16,7 +16,8 @@ cd "$(dirname "$0")/../.."
 go=${GO:-go}
 tool=$1
 packages=(./integration/... ./supervisor/agent/... ./broker/... ./beat/... ./cmd/...)
-args=(-tags integration -count=1 -timeout 45m)
+# Most tests wait more than they compute: of a package's parallel ones, four at a time.
+args=(-tags integration -count=1 -timeout 45m -parallel 4)
 [ -z "${RUN:-}" ] || args+=(-run "$RUN")
 mkdir -p .cache
 report=.cache/reruns.txt
