@@ -53,6 +53,7 @@ func kubernetesFleet(t *testing.T, plane *controlplane.ControlPlane, bed *harnes
 }
 
 func TestBeatMissesAndDoublesNoTickWithALeaseInKubernetes(t *testing.T) {
+	t.Parallel()
 	plane := controlplane.Start(t)
 	bed := harness.New(t)
 	began := time.Now()

@@ -19,7 +19,7 @@ func rounds(t *testing.T) int {
 	if testing.Short() {
 		return 1
 	}
-	return 5
+	return 3
 }
 
 // Measures of a take-over, as promised.
