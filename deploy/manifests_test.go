@@ -39,9 +39,28 @@ func TestTheRoleIsForTheLeaseThatTheBeatHolds(t *testing.T) {
 	if diff := cmp.Diff(want, role.Rules); diff != "" {
 		t.Error(diff)
 	}
-	binding := find[*rbac.RoleBinding](t, "proj-beat")
-	account := find[*core.ServiceAccount](t, spec.ServiceAccountName)
-	if binding.RoleRef.Name != role.Name || binding.Subjects[0].Name != account.Name {
+	bound(t, role.Name)
+}
+
+func TestTheRoleForRabbitMQIsForTheRecordsOfTheSchedule(t *testing.T) {
+	name := option(t, deployment(t, "proj-beat").Spec.Template.Spec, "--lease-name") + "-records"
+	role := find[*rbac.Role](t, "proj-beat-records")
+	want := []rbac.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{name}, Verbs: []string{"get", "update"}},
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"create"}},
+	}
+	if diff := cmp.Diff(want, role.Rules); diff != "" {
+		t.Error(diff)
+	}
+	bound(t, role.Name)
+}
+
+// bound: the binding of a Role's name gives it to the beat.
+func bound(t *testing.T, role string) {
+	t.Helper()
+	binding := find[*rbac.RoleBinding](t, role)
+	account := find[*core.ServiceAccount](t, deployment(t, "proj-beat").Spec.Template.Spec.ServiceAccountName)
+	if binding.RoleRef.Name != role || binding.Subjects[0].Name != account.Name {
 		t.Errorf("the binding gives %s to %s", binding.RoleRef.Name, binding.Subjects[0].Name)
 	}
 }
@@ -106,6 +125,7 @@ func TestKustomizationNamesEveryManifest(t *testing.T) {
 	if err := yaml.Unmarshal(text, &k); err != nil {
 		t.Fatal(err)
 	}
+	k.Resources = append(k.Resources, "beat-rbac-rabbitmq.yaml") // with Redis nobody needs that right
 	slices.Sort(k.Resources)
 	if diff := cmp.Diff(manifests(t), k.Resources); diff != "" {
 		t.Error(diff)

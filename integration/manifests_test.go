@@ -56,13 +56,16 @@ func TestManifests(t *testing.T) {
 	s.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.Client().Discovery()))
 	s.enforceRestricted(t, ctx)
 
-	t.Run("every file passes a server-side dry-run", func(t *testing.T) { s.applyAll(t, ctx, true) })
+	t.Run("every file passes a server-side dry-run", func(t *testing.T) { s.applyAll(t, ctx, manifests(t), true) })
 	t.Run("kubectl takes the folder as it is", func(t *testing.T) { s.testKubectl(t, ctx) })
 	t.Run("a mistake does not pass", func(t *testing.T) { s.testMistakes(t, ctx) })
 	t.Run("every file can be applied, and applying it again changes nothing", func(t *testing.T) { s.testApply(t, ctx) })
 	t.Run("the pods pass the restricted Pod Security Standard", func(t *testing.T) { s.testPods(t, ctx) })
 	t.Run("the beat's account may hold its Lease and nothing else", func(t *testing.T) { s.testRequests(t, ctx) })
 	t.Run("no other right at all came with the Role", func(t *testing.T) { s.testRights(t, ctx) })
+	t.Run("the beat runs as its manifest says", func(t *testing.T) { s.testBeat(t, ctx) })
+	t.Run("with RabbitMQ it may keep its records as well, and nothing else", func(t *testing.T) { s.testRecords(t, ctx) })
+	t.Run("the beat on RabbitMQ runs as its manifests say", func(t *testing.T) { s.testBeatOnRabbitMQ(t, ctx) })
 }
 
 func (s *manifestStage) enforceRestricted(t *testing.T, ctx context.Context) {
@@ -95,10 +98,10 @@ func (s *manifestStage) apply(ctx context.Context, o *unstructured.Unstructured,
 	return s.dynamic.Resource(mapping.Resource).Namespace(s.namespace).Patch(ctx, o.GetName(), types.ApplyPatchType, text, options)
 }
 
-func (s *manifestStage) applyAll(t *testing.T, ctx context.Context, dry bool) map[string]string {
+func (s *manifestStage) applyAll(t *testing.T, ctx context.Context, files map[string][]*unstructured.Unstructured, dry bool) map[string]string {
 	t.Helper()
 	versions := map[string]string{}
-	for name, objects := range manifests(t) {
+	for name, objects := range files {
 		for _, o := range objects {
 			stored, err := s.apply(ctx, o, dry)
 			if err != nil {
@@ -125,7 +128,9 @@ func (s *manifestStage) testKubectl(t *testing.T, ctx context.Context) {
 }
 
 func (s *manifestStage) testApply(t *testing.T, ctx context.Context) {
-	first, second := s.applyAll(t, ctx, false), s.applyAll(t, ctx, false)
+	usual := manifests(t)
+	delete(usual, forRabbitMQ) // as in kustomization.yaml
+	first, second := s.applyAll(t, ctx, usual, false), s.applyAll(t, ctx, usual, false)
 	if diff := cmp.Diff(first, second); diff != "" {
 		t.Error(diff)
 	}
@@ -182,6 +187,9 @@ func (s *manifestStage) testPods(t *testing.T, ctx context.Context) {
 		}
 	}
 }
+
+// forRabbitMQ is the file that is applied with RabbitMQ only.
+const forRabbitMQ = "beat-rbac-rabbitmq.yaml"
 
 func (s *manifestStage) deployments(t *testing.T, ctx context.Context) []apps.Deployment {
 	t.Helper()
@@ -252,21 +260,27 @@ func (s *manifestStage) account(t *testing.T, ctx context.Context) *controlplane
 // testRights asks about every verb of every resource that the server has, and compares
 // with an account that nobody gave anything.
 func (s *manifestStage) testRights(t *testing.T, ctx context.Context) {
-	beat := s.account(t, ctx)
-	nobody := harness.Got(s.Account(ctx, s.namespace, "default"))(t)
-	more, given := s.rights(t, ctx, beat), s.rights(t, ctx, nobody)
-	maps.DeleteFunc(more, func(right string, _ bool) bool { return given[right] })
-	want := []string{
+	s.compareRights(t, ctx, "proj-beat", []string{
 		"create leases.coordination.k8s.io", "create leases.coordination.k8s.io proj-beat",
 		"get leases.coordination.k8s.io proj-beat", "update leases.coordination.k8s.io proj-beat",
-	}
+	})
+}
+
+// compareRights asks what the beat's account may do with any object and with one of this name,
+// and takes away what everybody may.
+func (s *manifestStage) compareRights(t *testing.T, ctx context.Context, object string, want []string) {
+	t.Helper()
+	beat := s.account(t, ctx)
+	nobody := harness.Got(s.Account(ctx, s.namespace, "default"))(t)
+	more, given := s.rights(t, ctx, beat, object), s.rights(t, ctx, nobody, object)
+	maps.DeleteFunc(more, func(right string, _ bool) bool { return given[right] })
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(more))); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// rights are what a user may do in the namespace, with any object and with one called proj-beat.
-func (s *manifestStage) rights(t *testing.T, ctx context.Context, u *controlplane.User) map[string]bool {
+// rights are what a user may do in the namespace, with any object and with one of this name.
+func (s *manifestStage) rights(t *testing.T, ctx context.Context, u *controlplane.User, named string) map[string]bool {
 	t.Helper()
 	client := harness.Got(kubernetes.NewForConfig(u.Config()))(t)
 	found, asked := map[string]bool{}, 0
@@ -280,7 +294,7 @@ func (s *manifestStage) rights(t *testing.T, ctx context.Context, u *controlplan
 		for _, resource := range list.APIResources {
 			name, sub, _ := strings.Cut(resource.Name, "/")
 			for _, verb := range resource.Verbs {
-				for _, object := range []string{"", "proj-beat"} {
+				for _, object := range []string{"", named} {
 					ask := authorization.ResourceAttributes{Namespace: s.namespace, Verb: verb, Group: group, Resource: name, Subresource: sub, Name: object}
 					review := &authorization.SelfSubjectAccessReview{Spec: authorization.SelfSubjectAccessReviewSpec{ResourceAttributes: &ask}}
 					answer := harness.Got(client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{}))(t)
