@@ -51,7 +51,7 @@ func newGround(t *testing.T, c cell, r *rabbit) *ground {
 	g := &ground{Bed: harness.NewWith(t, o), t: t}
 	results := g.Path("results")
 	harness.Must(t, os.Mkdir(results, 0o755))
-	g.app = harness.App{Backend: "file://" + results}
+	g.app = harness.App{Name: "lifeapp", Backend: "file://" + results, Env: []string{"PYTHONPATH=" + g.path()}}
 	switch c.transport() {
 	case "redis":
 		g.onRedis()
@@ -141,5 +141,10 @@ func (g *ground) module(name, text string) {
 	harness.Must(g.t, os.Mkdir(dir, 0o755))
 	harness.Must(g.t, os.WriteFile(filepath.Join(dir, name+".py"), []byte(text), 0o644))
 	g.app.Name = name
-	g.app.Env = append(g.app.Env, "PYTHONPATH="+dir+":"+filepath.Join(g.Root, "integration", "sample"))
+	g.app.Env = append(g.app.Env, "PYTHONPATH="+dir+":"+g.path())
+}
+
+// path is where the app and the sample are.
+func (g *ground) path() string {
+	return filepath.Join(g.Root, "integration", "lifecycle", "app") + ":" + filepath.Join(g.Root, "integration", "sample")
 }

@@ -81,7 +81,8 @@ func (l *life) start(options ...string) {
 	harness.Must(l.t, os.WriteFile(l.last, nil, 0o644))
 	app.Env = append(app.Env, l.marker)
 	options = append(options, "--termination-log", l.last)
-	celery := []string{"-P", l.c.pool(), "-c", "2"}
+	// The server is shared by cells, and node names are.
+	celery := []string{"-P", l.c.pool(), "-c", "2", "-n", fmt.Sprintf("life%d@%%h", time.Now().UnixNano())}
 	if !l.c.exec() {
 		line := append(append(options, "--runtime=celery", "--children", "2"), celery...)
 		l.Worker = harness.Got(l.g.StartCrisperIn(l.group, app, line...))(l.t)
@@ -90,16 +91,9 @@ func (l *life) start(options ...string) {
 	port := harness.Got(harness.FreePort())(l.t)
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	line := append([]string{l.g.Binary, "exec", "--http", address, "--socket", "off", "--log-format", "json", "--loglevel", "INFO"}, options...)
-	line = append(line, "--", filepath.Join(filepath.Dir(l.g.Python), "celery"), "-A", l.app(), "worker", "-l", "INFO", "-n", "life@%h")
+	line = append(line, "--", filepath.Join(filepath.Dir(l.g.Python), "celery"), "-A", l.g.app.Name, "worker", "-l", "INFO")
 	p := harness.Got(l.g.Start(harness.Command{Name: "exec", Args: append(line, celery...), Env: l.g.Env(app), Cgroup: l.group}))(l.t)
 	l.Worker = &harness.Worker{Process: p, HTTP: address}
-}
-
-func (l *life) app() string {
-	if l.g.app.Name != "" {
-		return l.g.app.Name
-	}
-	return "sample"
 }
 
 // patience is for everything that takes seconds on an idle machine.
