@@ -115,7 +115,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		fmt.Fprintf(out, "\nElection by %s, messages on %s:\n%s", r.Election, r.Broker, plain(r.table()))
 	}
 	// What an interrupted run has found is worth as much as it says.
-	if err := s.save(context.WithoutCancel(ctx), all); err != nil {
+	if err := s.save(context.WithoutCancel(ctx), noted(ctx, all)); err != nil {
 		return err
 	}
 	var bad []error
@@ -126,6 +126,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		bad = append(bad, errors.New("interrupted"))
 	}
 	return errors.Join(bad...)
+}
+
+// noted has reports say that they are not whole.
+func noted(ctx context.Context, all []report) []report {
+	for i := range all {
+		all[i].Interrupted = all[i].Interrupted || ctx.Err() != nil
+	}
+	return all
 }
 
 // reports are those of a new run, or with -from of an earlier one.
@@ -158,6 +166,9 @@ func (s settings) save(ctx context.Context, all []report) error {
 		return fmt.Errorf("cannot find the repository's root: %w", err)
 	}
 	for _, r := range all {
+		if len(r.Rows) == 0 { // interrupted before it began: what the page has is more
+			continue
+		}
 		if err := r.write(filepath.Join(strings.TrimSpace(string(root)), s.page)); err != nil {
 			return err
 		}

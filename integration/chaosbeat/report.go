@@ -16,6 +16,8 @@ type report struct {
 	Election string `json:"election"`
 	Broker   string `json:"broker"`
 	Rows     []row  `json:"rows"`
+	// Interrupted: rows are missing, or have fewer trials.
+	Interrupted bool `json:"interrupted,omitempty"`
 }
 
 var headings = []string{"fault", "trials", "ticks", "missed", "doubled", "take-over p50 / max", "promised", "take-over is"}
@@ -122,6 +124,10 @@ func (r report) splice(old string) string {
 }
 
 func (r report) page() string {
-	return fmt.Sprintf("Election by %s, messages on %s: measured on %s with `make chaos-beat`, commit %s, on %s.\n\n%s",
-		r.Election, r.Broker, r.Date, r.Commit, r.Machine, markdown(r.table()))
+	whole := ""
+	if r.Interrupted {
+		whole = " The run was interrupted: it has fewer trials than were wanted."
+	}
+	return fmt.Sprintf("Election by %s, messages on %s: measured on %s with `make chaos-beat`, commit %s, on %s.%s\n\n%s",
+		r.Election, r.Broker, r.Date, r.Commit, r.Machine, whole, markdown(r.table()))
 }
