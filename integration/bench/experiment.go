@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"crisper/integration/harness"
@@ -30,20 +31,25 @@ type experiment struct {
 	figures []figure
 	rounds  int // at most; 0: as many as asked for
 	run     func(ctx context.Context, b *bench, s side) ([]float64, error)
+	wrapped bool // ours is the celery runtime
 }
 
 func experiments() []experiment {
+	return append(nativeExperiments(), wrappedExperiments()...)
+}
+
+func nativeExperiments() []experiment {
 	return []experiment{
-		{"noop", append([]figure{{"no-op tasks", "tasks/s", true, 20, 0}}, perTask(0)...), 0, throughput("noop", "-c 2", 1)},
-		{"recycled", []figure{{"no-op tasks, `--max-tasks-per-child=100`", "tasks/s", true, 25, 0}}, 0,
-			throughput("noop", "-c 2 --max-tasks-per-child 100", 0.7)},
-		{"results", append([]figure{{"`add`, results in Redis", "tasks/s", true, 4, 0}}, perTask(0)...), 0, withResults},
-		{"latency", []figure{{"enqueue to start, idle, p50", "ms", false, 4, 0}, {"enqueue to start, idle, p99", "ms", false, 4, 0}}, 0, latency},
-		{"child", []figure{{"private memory of one more child", "MB", false, 5, 0}}, 3, perChild},
-		{"pool", []figure{{"whole pool of 4, PSS", "MB", false, 2, 0}}, 3, wholePool},
-		{"gap", []figure{{"gap of a recycled slot, median", "ms", false, 0, 5}, {"gap of a recycled slot, p99", "ms", false, 0, 0}}, 3, gap},
-		{"probe", []figure{{"probe", "ms", false, 0, 1}}, 3, probe},
-		{"idle", []figure{{"idle CPU", "ms/s", false, 2, 0}, {"idle broker commands", "1/s", false, 2, 0}}, 3, idle},
+		{name: "noop", figures: append([]figure{{"no-op tasks", "tasks/s", true, 20, 0}}, perTask(0)...), run: throughput("noop", "-c 2", 1)},
+		{name: "recycled", figures: []figure{{"no-op tasks, `--max-tasks-per-child=100`", "tasks/s", true, 25, 0}},
+			run: throughput("noop", "-c 2 --max-tasks-per-child 100", 0.7)},
+		{name: "results", figures: append([]figure{{"`add`, results in Redis", "tasks/s", true, 4, 0}}, perTask(0)...), run: withResults},
+		{name: "latency", figures: []figure{{"enqueue to start, idle, p50", "ms", false, 4, 0}, {"enqueue to start, idle, p99", "ms", false, 4, 0}}, run: latency},
+		{name: "child", figures: []figure{{"private memory of one more child", "MB", false, 5, 0}}, rounds: 3, run: perChild},
+		{name: "pool", figures: []figure{{"whole pool of 4, PSS", "MB", false, 2, 0}}, rounds: 3, run: wholePool},
+		{name: "gap", figures: []figure{{"gap of a recycled slot, median", "ms", false, 0, 5}, {"gap of a recycled slot, p99", "ms", false, 0, 0}}, rounds: 3, run: gap},
+		{name: "probe", figures: []figure{{"probe", "ms", false, 0, 1}}, rounds: 3, run: probe},
+		{name: "idle", figures: []figure{{"idle CPU", "ms/s", false, 2, 0}, {"idle broker commands", "1/s", false, 2, 0}}, rounds: 3, run: idle},
 	}
 }
 
@@ -79,6 +85,9 @@ func (b *bench) measure(ctx context.Context, e experiment, sides []side, say fun
 			}
 			for f := range e.figures { // a run may know more than is asked of it
 				v := values[f]
+				if math.IsNaN(v) {
+					continue // the side has nothing of the kind
+				}
 				o.Values[s.name][f] = append(o.Values[s.name][f], v)
 			}
 			say("%-9s round %d  %-8s %s  (%.1f s)", e.name, round+1, s.name, describe(e.figures, values), time.Since(start).Seconds())

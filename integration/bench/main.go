@@ -136,7 +136,7 @@ func (s settings) bench(ctx context.Context, bed *harness.Bed, out io.Writer) (r
 		if !s.wants(e.name) {
 			continue
 		}
-		o, err := b.measure(ctx, e, s.sides(), say)
+		o, err := b.measure(ctx, e, s.sides(e.wrapped), say)
 		if err != nil {
 			return r, err
 		}
@@ -164,8 +164,11 @@ func (s settings) again(out io.Writer) error {
 	return s.publish(r, ".", out)
 }
 
-func (s settings) sides() []side {
+func (s settings) sides(wrapped bool) []side {
 	all := sides(s.size())
+	if wrapped {
+		all[1] = wrappedSide()
+	}
 	return slices.DeleteFunc(all, func(each side) bool { return s.only != "" && each.name != s.only })
 }
 

@@ -342,10 +342,17 @@ func (l *life) judge(m manner) {
 		switch {
 		case m == untouched && (r.Starts > 0 || !there):
 			l.t.Errorf("%s was started %d times, at the broker: %t", id, r.Starts, there)
-		case m == warm && (r.Starts > 1 || r.Starts != r.Ends || r.Ends > 0 && there):
+		case m == warm && r.Starts != r.Ends, m == warm && (r.Starts > 1 || r.Ends > 0 && there) && !l.begunAndGivenBack():
 			l.t.Errorf("%s (late: %t) was started %d times, ended %d times, at the broker: %t", id, l.late[id], r.Starts, r.Ends, there)
 		}
 	}
+}
+
+// begunAndGivenBack: a warm shutdown of Celery's prefork pool forgets the tasks whose
+// start its processes have not told yet, and gives their messages back: one that
+// begins in this moment runs twice (asynpool.py, flush, 5.7). A plain worker does it, too.
+func (l *life) begunAndGivenBack() bool {
+	return l.c.pool() == "prefork" && l.c.load() == "reserved"
 }
 
 // promised: a task that has not ended must be at the broker.

@@ -25,6 +25,7 @@ type ground struct {
 	t      *testing.T
 	app    harness.App
 	client *harness.Client
+	redis  *harness.Redis // where that is the broker
 	// held is the text of everything that lies at the broker when all workers are
 	// gone. Messages on RabbitMQ are taken out by it.
 	held func() string
@@ -66,7 +67,7 @@ func newGround(t *testing.T, c cell, r *rabbit) *ground {
 
 func (g *ground) onRedis() {
 	server := harness.Got(g.StartRedis(harness.Deadline(g.t, 30*time.Second), harness.RedisOptions{}))(g.t)
-	g.app.Broker = server.URL(0)
+	g.redis, g.app.Broker = server, server.URL(0)
 	g.held = func() string {
 		var text strings.Builder
 		ctx := harness.Deadline(g.t, 20*time.Second)

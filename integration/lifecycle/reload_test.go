@@ -16,6 +16,9 @@ import (
 // time, on a machine that has time for it.
 const longestPause = 200 * time.Millisecond
 
+// longestPauseBusy is where a stretched bound would say nothing any more.
+const longestPauseBusy = 10 * time.Second
+
 func TestAReloadOfFourWorkersUnderLoadStopsNothingLosesNothingAndCutsNoTask(t *testing.T) {
 	g := newGround(t, cell{"HUP", "reserved", "redis", "prefork", "worker"}, nil)
 	options := []string{"--runtime=celery", "--children", "4", "-P", "prefork", "-c", "1"}
@@ -40,20 +43,25 @@ func TestAReloadOfFourWorkersUnderLoadStopsNothingLosesNothingAndCutsNoTask(t *t
 	harness.Must(t, g.Journal.UntilStarted(harness.Deadline(t, patience), ids[4]))
 	began := time.Now()
 	harness.Must(t, w.Signal(syscall.SIGHUP))
-	ids = append(ids, g.feed(t, w, ids, generation(2))...)
+	ids = append(ids, g.feed(t, w, generation(2))...)
 	over := time.Now()
-	bound := busy.Stretch(longestPause)
+	bound := min(busy.Stretch(longestPause), longestPauseBusy)
 	harness.Must(t, g.Journal.UntilEnded(harness.Deadline(t, patience), ids...))
 	pause := g.longestGap(t, began, over)
 	t.Logf("%d tasks in a reload of %.1f s; the longest pause was %s, the bound here is %s", len(ids), over.Sub(began).Seconds(), pause, bound)
 	if pause > bound {
 		t.Errorf("nothing was taken for %s, although tasks waited; the bound is %s", pause, bound)
 	}
+	twice := 0
 	for id, r := range harness.Got(g.Journal.Tasks())(t) {
-		if r.Starts != 1 || r.Ends != 1 || r.Entries[1].Outcome != "ok" {
-			t.Errorf("%s: started %d times, ended %d times", id, r.Starts, r.Ends)
+		if r.Starts > 1 {
+			twice++ // see begunAndGivenBack
+		}
+		if r.Starts != r.Ends || r.Entries[1].Outcome != "ok" {
+			t.Errorf("%s was cut off: %+v", id, r.Entries)
 		}
 	}
+	t.Logf("%d tasks ran twice", twice)
 	harness.Must(t, w.Signal(syscall.SIGTERM))
 	if code, _, err := w.Wait(harness.Deadline(t, patience)); err != nil || code != 0 {
 		t.Errorf("exit code %d, %v", code, err)
@@ -69,21 +77,17 @@ func (g *ground) more(t *testing.T) []string {
 }
 
 // feed keeps tasks waiting at the broker until the state is what is wanted.
-func (g *ground) feed(t *testing.T, w *harness.Worker, ids []string, wanted func(ops.State) bool) (sent []string) {
+func (g *ground) feed(t *testing.T, w *harness.Worker, wanted func(ops.State) bool) (sent []string) {
 	t.Helper()
-	harness.Must(t, w.UntilState(harness.Deadline(t, 3*patience), "four new workers", func(s ops.State) bool {
-		ended := 0
-		for _, e := range harness.Got(g.Journal.Entries())(t) {
-			if e.Event == "end" {
-				ended++
-			}
-		}
-		if len(ids)+len(sent)-ended < 2*batch { // four workers have a few of them in hand
+	for ctx := harness.Deadline(t, 3*patience); ; {
+		if harness.Got(g.redis.Queued(ctx, "default"))(t) < batch {
 			sent = append(sent, g.more(t)...)
 		}
-		return wanted(s)
-	}))
-	return sent
+		if wanted(harness.Got(w.State(ctx))(t)) {
+			return sent
+		}
+		time.Sleep(50 * time.Millisecond) // asking all the time would be a load of its own; a batch lasts longer
+	}
 }
 
 // longestGap is the longest time in which no task was started.

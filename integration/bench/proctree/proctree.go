@@ -72,6 +72,9 @@ func Measure(root int) (Memory, error) {
 	return sum, nil
 }
 
+// MeasureOne is the memory of one process, without those below it.
+func MeasureOne(pid int) (Memory, error) { return ofProcess(pid) }
+
 func ofProcess(pid int) (Memory, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
