@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"crisper/broker"
 	"crisper/supervisor/agent"
+	"crisper/supervisor/celery/hang"
 	"crisper/supervisor/ops"
 	"crisper/supervisor/pool"
 	"crisper/supervisor/process"
@@ -28,6 +31,12 @@ type Config struct {
 	App, Hostname string
 	// Pool has Slots children; its StopTimeout and CutoffGrace are set by Run.
 	Pool pool.Config
+	// Command is run instead, as it is, by the one child that there may then be.
+	Command []string
+	// HangTimeout is how long a worker may take nothing although there is work and
+	// room; 0: for ever. PoisonLimit is with how many deaths a message is parked; 0: never.
+	HangTimeout time.Duration
+	PoisonLimit int
 	// Grace bounds the drain, 0: for ever; Margin is kept at its end.
 	Grace, Margin time.Duration
 	// HTTP, Socket and TerminationLog are as in supervisor.Config.
@@ -41,6 +50,8 @@ type Deps struct {
 	Signals               <-chan os.Signal
 	Stdin, Stdout, Stderr *os.File
 	Version               string
+	// OpenKeeper chooses the client of a broker; nil, nil: there is none for its kind.
+	OpenKeeper func(BrokerInfo) (broker.Keeper, error)
 	// The exit codes of the program.
 	ExitUsage, ExitFailure, ExitChildren int
 }
@@ -62,7 +73,12 @@ func Run(ctx context.Context, cfg Config, deps Deps) (exit int, err error) {
 	if err != nil {
 		return deps.ExitUsage, err
 	}
-	if cfg.Python, err = agent.FindPython(cfg.Python, os.Environ()); err != nil {
+	if len(cfg.Command) == 0 {
+		cfg.Python, err = agent.FindPython(cfg.Python, os.Environ())
+	} else {
+		cfg.Python, err = exec.LookPath(cfg.Command[0])
+	}
+	if err != nil {
 		return deps.ExitUsage, err
 	}
 	dir, cleanup, err := unpack()
@@ -73,6 +89,11 @@ func Run(ctx context.Context, cfg Config, deps Deps) (exit int, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l := newLoop(cfg, deps, seats, dir)
+	defer l.closeKeepers()
+	var end context.CancelFunc
+	// A drain that is asked for by ctx still needs the broker.
+	l.life, end = context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
 	l.reap(ctx)
 	l.serve(ctx)
 	return l.run(ctx)
@@ -84,6 +105,7 @@ func newLoop(cfg Config, deps Deps, seats *pool.Pool, dir string) *loop {
 		cfg: cfg, deps: deps, log: deps.Log, pool: seats, dir: dir, registry: registry, metrics: ops.NewMetrics(registry),
 		reaper: reaper.New(deps.Log), meter: process.NewTreeMeter(), begun: time.Now(),
 		children: map[pool.ChildID]*child{}, env: injected(os.Environ(), dir),
+		watch: hang.New(cfg.HangTimeout), keepers: map[string]*keeping{}, life: context.Background(),
 		// The senders are goroutines of ours, which wait; the loop is never slow.
 		events: make(chan func(), 64), over: make(chan struct{}),
 	}
@@ -111,12 +133,19 @@ type loop struct {
 	meter    *process.Meter // by one measurement at a time
 	cgroup   *process.Cgroup
 	begun    time.Time
+	life     context.Context // of requests to the broker; ends with Run
 
 	events chan func()
 	over   chan struct{} // closed when the loop has ended
 	health atomic.Pointer[ops.Health]
 
 	children   map[pool.ChildID]*child
+	watch      *hang.Watch
+	keepers    map[string]*keeping // by broker; nil: not to be looked after
+	returning  int                 // dead workers whose deliveries are on their way back
+	patience   time.Time           // how long these are waited for at the end
+	python     string
+	celery     string
 	generation pool.Generation
 	measuring  bool
 	measured   time.Time

@@ -52,7 +52,7 @@ func TestExactlyTheAgentsFilesAreUnpackedAndGoAway(t *testing.T) {
 		}
 		return err
 	})
-	want := []string{"crisper_inject/__init__.py", "crisper_inject/agent.py", "sitecustomize.py"}
+	want := []string{"crisper_inject/__init__.py", "crisper_inject/agent.py", "crisper_inject/look.py", "sitecustomize.py"}
 	if !slices.Equal(got, want) {
 		t.Errorf("unpacked %q, want %q", got, want)
 	}
@@ -148,8 +148,9 @@ func TestLinesOfAnAgentArriveAndNonsenseSwitchesItOff(t *testing.T) {
 	if _, err := theirs.WriteString("{\"said\":\"counts\",\"accepted\":2,\"active\":1,\"tasks\":[[\"i\",\"n\"]]}\nnonsense\n"); err != nil {
 		t.Fatal(err)
 	}
-	(<-l.events)()
-	(<-l.events)()
+	for !c.off { // what comes at once is one event
+		(<-l.events)()
+	}
 	if c.counts.Accepted != 2 || c.counts.Tasks[0] != [2]string{"i", "n"} || !c.off {
 		t.Errorf("got %+v, off %t", c.counts, c.off)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"crisper/supervisor/celery/held"
 	"crisper/supervisor/command/tree"
 	"crisper/supervisor/pool"
 	"crisper/supervisor/process"
@@ -36,6 +37,10 @@ type child struct {
 	memory  int64
 	size    int // processes
 	link    *os.File
+	hand    held.Hand
+	keeper  *keeping // nil: nobody looks after what it holds
+	oom     bool     // killed for memory
+	gone    bool     // its process is
 }
 
 // start runs a worker for a slot.
@@ -46,11 +51,11 @@ func (l *loop) start(a pool.StartChild) {
 		l.step(pool.ForkFailed{Child: a.Child, Reason: err.Error()})
 		return
 	}
-	defer theirs.Close()
 	cmd := l.cmd(c.node, theirs)
 	wait, err := l.reaper.Start(cmd)
 	if err != nil {
 		ours.Close()
+		theirs.Close()
 		l.step(pool.ForkFailed{Child: a.Child, Reason: err.Error()})
 		return
 	}
@@ -59,21 +64,34 @@ func (l *loop) start(a pool.StartChild) {
 	if l.cfg.OOMScoreAdj != 0 {
 		_ = process.SetOOMScoreAdj(c.pid, l.cfg.OOMScoreAdj) // it has ended, or /proc is read-only
 	}
-	go l.listen(c.id, ours)
+	heard := make(chan struct{})
+	go func() { l.listen(c.id, ours); close(heard) }()
 	go func() {
 		_ = wait() // a status other than 0 is an error to it
-		// What it left behind must be gone before its seat is another's.
+		// What it left behind must be gone before its seat is another's, and before what
+		// it held is.
 		killed := tree.KillGroup(cmd.Process.Pid)
+		l.post(func() { c.gone = true })
+		_, _ = theirs.WriteString("\n" + lastWord) // nobody listens: the loop has ended
+		theirs.Close()
+		<-heard
 		l.post(func() { l.onExit(c, cmd, killed) })
 	}()
 	l.step(pool.ChildForked{Child: c.id, PID: c.pid})
 }
 
 func (l *loop) cmd(node string, link *os.File) *exec.Cmd {
+	if len(l.cfg.Command) > 0 {
+		return l.child(l.cfg.Command, link)
+	}
 	args := append([]string{l.cfg.Python, "-m", "celery"}, l.cfg.Global...)
 	args = append(append(args, "worker"), l.cfg.Worker...)
+	return l.child(append(args, "--hostname="+node), link)
+}
+
+func (l *loop) child(args []string, link *os.File) *exec.Cmd {
 	return &exec.Cmd{
-		Path: l.cfg.Python, Args: append(args, "--hostname="+node), Env: l.env,
+		Path: l.cfg.Python, Args: args, Env: l.env,
 		Stdin: l.deps.Stdin, Stdout: l.deps.Stdout, Stderr: l.deps.Stderr, ExtraFiles: []*os.File{link},
 		SysProcAttr: attributes(),
 	}
@@ -113,7 +131,27 @@ func (l *loop) onExit(c *child, cmd *exec.Cmd, killed int) {
 	if !c.ready && c.heard && st.Code != 0 {
 		text += "; what it said is in the log above"
 	}
+	l.watch.Left(uint64(c.id))
+	l.ownEnd(c, st)
 	l.step(pool.ChildExited{Child: c.id, Status: text, OK: st.OK()})
+	l.giveBack(c, text)
+}
+
+// ownEnd: a command that is run as it was given and ends by itself in good order, or
+// before it was ever ready, is the end of the pod, as it would be without us.
+func (l *loop) ownEnd(c *child, st reaper.Status) {
+	if len(l.cfg.Command) == 0 || l.draining || c.told || (c.ready && !st.OK()) || c.oom {
+		return
+	}
+	l.draining = true
+	l.exit = st.Code
+	if st.Signal != 0 {
+		l.exit = 128 + int(st.Signal)
+	}
+	if !st.OK() {
+		l.why = errors.New("the worker ended before it was ready: " + st.String())
+	}
+	l.step(pool.DrainBegan{})
 }
 
 func statusOf(cmd *exec.Cmd) reaper.Status {
@@ -134,15 +172,26 @@ func statusOf(cmd *exec.Cmd) reaper.Status {
 // stop is Celery's warm shutdown.
 func (l *loop) stop(id pool.ChildID) {
 	if c := l.children[id]; c != nil {
-		c.told = true
+		l.leaves(c)
 		l.signal(c.pid, syscall.SIGTERM)
 	}
+}
+
+// leaves: it was told to.
+func (l *loop) leaves(c *child) {
+	c.told = true
+	l.watch.Left(uint64(c.id))
 }
 
 // kill: who was told TERM and is still here gets Celery's cold shutdown, and in the
 // end everything in its group dies with it.
 func (l *loop) kill(a pool.Kill) {
 	c := l.children[a.Child]
+	if c != nil {
+		l.watch.Left(uint64(c.id))
+		c.oom = c.oom || a.Reason == pool.ReasonOOM
+		c.told = c.told || a.Signal == "SIGKILL" && !c.oom
+	}
 	switch {
 	case c == nil:
 	case a.Signal == "SIGKILL":

@@ -1,7 +1,7 @@
 package celery
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,14 +10,20 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"crisper/supervisor/celery/hang"
 	"crisper/supervisor/pool"
 )
 
-// said is one line of the agent.
+// said is one line of the agent that is an object; those about single deliveries and
+// tasks are arrays (package held).
 type said struct {
-	Said string `json:"said"` // hello, ready, counts, leaving, off
-	Why  string `json:"why"`
-	Node string `json:"node"`
+	Said   string     `json:"said"` // hello, ready, broker, counts, leaving, off; end is ours
+	Why    string     `json:"why"`
+	Node   string     `json:"node"`
+	Python string     `json:"python"`
+	Celery string     `json:"celery"`
+	Pool   string     `json:"pool"` // prefork, solo, …
+	Broker BrokerInfo `json:"broker"`
 	counts
 }
 
@@ -27,6 +33,17 @@ type counts struct {
 	Active   int         `json:"active"`
 	Reserved int         `json:"reserved"` // active ones included
 	Tasks    [][2]string `json:"tasks"`    // id, name
+	Room     *bool       `json:"room"`     // null: the transport does not say
+	Queues   []string    `json:"queues"`   // that it is to consume
+}
+
+// BrokerInfo is how an app reaches its broker. URLs hold passwords: never log them.
+type BrokerInfo struct {
+	URLs             []string                   `json:"urls"`
+	FailoverStrategy string                     `json:"failover_strategy"`
+	TransportOptions map[string]json.RawMessage `json:"transport_options"`
+	UseSSL           json.RawMessage            `json:"use_ssl"`
+	ConnectTimeout   float64                    `json:"connect_timeout"` // seconds; 0: not given
 }
 
 // socketpair makes a link to a child. Our end is watched by Go's poller.
@@ -44,19 +61,73 @@ func socketpair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "agent"), os.NewFile(uintptr(fds[1]), "supervisor"), nil
 }
 
+// lastWord is written at the agent's end when its process is gone: what is read
+// before it is all that the agent ever said, though other processes may still hold
+// that end. A newline goes before it, since the agent may have died within a line.
+const lastWord = "{\"said\":\"end\"}\n"
+
 // longestLine bounds what an agent may say at once; more is nonsense.
 const longestLine = 1 << 20
 
+// listen reads until the last word, or the end of the link. What comes at once goes
+// to the loop at once: a busy worker says thousands of lines a second.
 func (l *loop) listen(id pool.ChildID, link *os.File) {
-	lines := bufio.NewScanner(link)
-	lines.Buffer(nil, longestLine)
-	for lines.Scan() {
-		var s said
-		if err := json.Unmarshal(lines.Bytes(), &s); err != nil {
-			s = said{Said: "off", Why: "it speaks nonsense: " + err.Error()}
+	var pending []byte
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := link.Read(buffer)
+		pending = append(pending, buffer[:n]...)
+		at := bytes.LastIndexByte(pending, '\n') + 1
+		whole := bytes.Clone(pending[:at])
+		pending = append(pending[:0], pending[at:]...)
+		over := bytes.HasSuffix(whole, []byte(lastWord))
+		if len(whole) > 0 {
+			l.post(func() { l.onLines(id, whole) })
 		}
-		l.post(func() { l.onSaid(id, s) })
+		if len(pending) > longestLine {
+			l.post(func() { l.onSaid(id, said{Said: "off", Why: "it speaks nonsense: a line without an end"}) })
+			pending = nil
+		}
+		if over || err != nil {
+			return
+		}
 	}
+}
+
+func (l *loop) onLines(id pool.ChildID, text []byte) {
+	c := l.children[id]
+	if c == nil {
+		return
+	}
+	for line := range bytes.SplitSeq(text, []byte("\n")) {
+		if len(line) == 0 || c.off {
+			continue
+		}
+		if err := l.onLine(c, line); err != nil {
+			l.onSaid(id, said{Said: "off", Why: "it speaks nonsense: " + err.Error()})
+		}
+	}
+}
+
+func (l *loop) onLine(c *child, line []byte) error {
+	var s said
+	took, err := false, error(nil)
+	if line[0] == '[' {
+		took, err = c.hand.Line(line)
+	} else {
+		err = json.Unmarshal(line, &s)
+	}
+	switch {
+	case err != nil && c.gone: // it died within a line
+		return nil
+	case err != nil:
+		return err
+	case took:
+		l.watch.Took(time.Now(), uint64(c.id))
+	case s.Said != "":
+		l.onSaid(c.id, s)
+	}
+	return nil
 }
 
 func (l *loop) onSaid(id pool.ChildID, s said) {
@@ -66,16 +137,35 @@ func (l *loop) onSaid(id pool.ChildID, s said) {
 	}
 	c.heard = true
 	switch s.Said {
+	case "hello":
+		l.python = s.Python
 	case "ready":
+		l.celery = s.Celery
+		l.watch.Ready(time.Now(), uint64(id), s.Pool)
 		l.becomesReady(c)
+	case "broker":
+		c.keeper = l.keeperFor(s.Broker)
 	case "counts":
+		l.watch.Said(time.Now(), uint64(id), reportOf(s.counts))
 		l.onCounts(c, s.counts)
 	case "leaving":
-		c.told = true // by whomever: what follows a TERM is QUIT
+		l.leaves(c) // told by whomever: what follows a TERM is QUIT
 	case "off":
 		c.off = true
+		l.watch.Left(uint64(id))
 		l.log.Warn("the agent of a worker is off", zap.String("node", c.node), zap.String("why", s.Why))
 	}
+}
+
+func reportOf(now counts) hang.Report {
+	r := hang.Report{Active: now.Active, Queues: now.Queues}
+	if now.Room != nil {
+		r.Room = hang.Full
+		if *now.Room {
+			r.Room = hang.Free
+		}
+	}
+	return r
 }
 
 // onCounts tells the pool of the tasks that ended since the last report, one after

@@ -26,7 +26,7 @@ func (l *loop) run(ctx context.Context) (int, error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	told := ctx.Done()
-	for !l.done {
+	for !l.done || l.returning > 0 && time.Now().Before(l.patience) {
 		timer.Reset(l.pause())
 		select {
 		case do := <-l.events:
@@ -41,7 +41,11 @@ func (l *loop) run(ctx context.Context) (int, error) {
 			l.drain()
 		}
 		l.measure()
+		l.keep()
 		l.publish()
+	}
+	if l.returning > 0 {
+		l.log.Error("what dead workers held could not be given back in time: it comes back after the visibility timeout", zap.Int("workers", l.returning))
 	}
 	if left, names := tree.Sweep(syscall.SIGKILL); left > 0 {
 		l.log.Warn("processes that the workers left behind were killed", zap.Int("processes", left), zap.String("names", names))
@@ -53,6 +57,11 @@ func (l *loop) pause() time.Duration {
 	wait := tickEvery
 	if !l.measuring {
 		wait = min(wait, time.Until(l.measured.Add(l.measureEvery())))
+	}
+	for _, k := range l.keepers {
+		if k != nil && !k.busy {
+			wait = min(wait, time.Until(k.looked.Add(l.round(k))))
+		}
 	}
 	if at := l.pool.NextWake(); !at.IsZero() {
 		wait = min(wait, time.Until(at))
@@ -95,6 +104,20 @@ func (l *loop) onSignal(sig os.Signal) {
 		l.reload()
 	case syscall.SIGUSR1:
 		l.dump()
+		l.passOn(sig)
+	default:
+		l.passOn(sig)
+	}
+}
+
+// passOn: what means nothing to us is for the command, where that is run as given.
+func (l *loop) passOn(sig os.Signal) {
+	number, ok := sig.(syscall.Signal)
+	if len(l.cfg.Command) == 0 || !ok {
+		return
+	}
+	for _, c := range l.children {
+		l.signal(c.pid, number)
 	}
 }
 
@@ -153,7 +176,7 @@ func (l *loop) act(acts []pool.Action) {
 			l.draining = true
 			l.step(pool.DrainHurried{})
 		case pool.Drained:
-			l.done = true
+			l.done, l.patience = true, time.Now().Add(max(time.Second, l.cfg.Margin/4))
 		}
 	}
 }

@@ -75,7 +75,7 @@ func (l *loop) snapshot() ops.State {
 	now := time.Now()
 	s := ops.State{
 		Version: l.deps.Version, Hostname: l.cfg.Hostname, Runtime: "celery", PID: os.Getpid(), StartedAt: l.begun, Now: now,
-		Phase: l.phase(), App: l.cfg.App, Cgroup: l.cgroupState(), Log: l.recent, Orphans: l.reaper.Orphans(),
+		Phase: l.phase(), App: l.cfg.App, Python: l.python, Celery: l.celery, Cgroup: l.cgroupState(), Log: l.recent, Orphans: l.reaper.Orphans(),
 	}
 	s.Tasks.Received = l.accepted
 	for _, v := range l.pool.Snapshot(now) {

@@ -1,0 +1,165 @@
+package celery
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"go.uber.org/zap"
+
+	"crisper/broker"
+	"crisper/supervisor/pool"
+)
+
+// keeping is one broker that our workers use, and what is done about it. All of it
+// belongs to the loop but for the requests that are under way.
+type keeping struct {
+	broker.Keeper
+	busy    bool
+	looked  time.Time // when the last round began
+	renewed time.Time
+	failed  bool // the last round; said once
+}
+
+// Rounds are as far apart as a verdict needs them, and no further than renewal does.
+const (
+	shortestRound = 250 * time.Millisecond
+	longestRound  = 5 * time.Second
+	renewAtLeast  = time.Minute // as the native runtime
+	// justTaken is how long a delivery may be told of and not booked yet.
+	justTaken = time.Second
+)
+
+// keeperFor opens a keeper for a broker, once for all workers that use it; nil when
+// there is none for this kind of broker.
+func (l *loop) keeperFor(info BrokerInfo) *keeping {
+	text, _ := json.Marshal(info) // was just read from JSON
+	k, known := l.keepers[string(text)]
+	if known || l.deps.OpenKeeper == nil {
+		return k
+	}
+	keeper, err := l.deps.OpenKeeper(info)
+	switch {
+	case err != nil:
+		l.log.Warn("deliveries of workers are not looked after: renewal, hang detection and giving back are off", zap.Error(err))
+	case keeper == nil:
+		l.log.Info("the broker is not Redis: it gives back itself what a dead worker held, and workers are not judged by its backlog")
+	default:
+		k = &keeping{Keeper: keeper, renewed: time.Now()}
+	}
+	l.keepers[string(text)] = k
+	return k
+}
+
+func (l *loop) closeKeepers() {
+	for _, k := range l.keepers {
+		if k != nil {
+			k.Close()
+		}
+	}
+}
+
+func (l *loop) round(k *keeping) time.Duration {
+	every := longestRound
+	if l.cfg.HangTimeout > 0 {
+		every = min(every, l.cfg.HangTimeout/12)
+	}
+	return max(shortestRound, min(every, k.renewal()/2))
+}
+
+// renewal is how old a delivery's score gets: a third of the visibility timeout.
+func (k *keeping) renewal() time.Duration { return min(k.Visibility()/3, renewAtLeast) }
+
+// asked is what one round asks the broker, and the answers.
+type asked struct {
+	of     []pool.ChildID
+	held   [][]broker.Held
+	scores [][]float64
+	queues []string
+	ready  map[string]int64
+	err    error
+}
+
+// keep begins a round with each broker for which it is time.
+func (l *loop) keep() {
+	for _, k := range l.keepers {
+		if k == nil || k.busy || time.Since(k.looked) < l.round(k) {
+			continue
+		}
+		k.busy, k.looked = true, time.Now()
+		ask := l.question(k)
+		go func() {
+			ctx, cancel := context.WithCancel(l.life)
+			defer cancel()
+			ask.put(ctx, k.Keeper)
+			l.post(func() { l.onAnswer(k, ask) })
+		}()
+	}
+}
+
+func (l *loop) question(k *keeping) *asked {
+	ask := &asked{}
+	if !l.draining && l.cfg.HangTimeout > 0 {
+		ask.queues = l.watch.Queues()
+	}
+	if time.Since(k.renewed) < k.renewal() {
+		return ask
+	}
+	k.renewed = time.Now()
+	before := score(time.Now().Add(-justTaken))
+	for id, c := range l.children {
+		if held := c.hand.Deliveries(before); c.keeper == k && len(held) > 0 {
+			ask.of, ask.held = append(ask.of, id), append(ask.held, held)
+		}
+	}
+	return ask
+}
+
+func score(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
+
+// put asks; renewal first, for it must not wait for anything.
+func (a *asked) put(ctx context.Context, k broker.Keeper) {
+	for _, held := range a.held {
+		scores, err := k.Renew(ctx, held)
+		if err != nil {
+			a.err = err
+			return
+		}
+		a.scores = append(a.scores, scores)
+	}
+	if len(a.queues) > 0 {
+		a.ready, a.err = k.Ready(ctx, a.queues)
+	}
+}
+
+func (l *loop) onAnswer(k *keeping, a *asked) {
+	k.busy = false
+	for i, scores := range a.scores {
+		if c := l.children[a.of[i]]; c != nil {
+			if lost := c.hand.Renewed(a.held[i], scores); len(lost) > 0 {
+				l.log.Warn("deliveries in a worker's hands were restored by somebody and are in another's: their tasks may run twice",
+					zap.String("node", c.node), zap.Int("deliveries", len(lost)))
+			}
+		}
+	}
+	if a.err != nil {
+		l.watch.Unmeasured()
+		k.renewed = time.Time{} // again in the next round
+		if !k.failed {
+			l.log.Warn("cannot look after the deliveries of workers; it is tried again", zap.Error(a.err))
+		}
+	} else if a.ready != nil {
+		l.judge(a.ready)
+	}
+	k.failed = a.err != nil
+}
+
+// judge replaces workers that take nothing.
+func (l *loop) judge(ready map[string]int64) {
+	for _, h := range l.watch.Measured(time.Now(), ready, nil) {
+		if c := l.children[pool.ChildID(h.Child)]; c != nil {
+			l.log.Warn("a worker hangs", zap.String("node", c.node), zap.Bool("deaf", h.Deaf), zap.String("detail", h.Detail))
+			l.step(pool.ChildHung{Child: c.id, Deaf: h.Deaf, Detail: h.Detail})
+		}
+	}
+}
