@@ -254,12 +254,17 @@ func wrongLogin(t *testing.T, addr string, _ *amqp.Channel) {
 	for _, url := range []string{"amqp://guest:s3cret@" + addr, "amqp://nobody:s3cret@" + addr, "amqp://" + addr + "/s3nowhere"} {
 		p := connect(t, "", func(c *Config) { c.URLs = []string{url, url} })
 		_, first := p.Publish(t.Context(), []Message{text("1", "", "q")})
-		_, second := p.Publish(t.Context(), []Message{text("1", "", "q")})
-		if !errors.Is(first, broker.ErrUnavailable) || !errors.Is(second, broker.ErrRefused) {
-			t.Errorf("first %v, then %v", first, second)
+		said := []error{first}
+		// A server that others keep from answering has not refused anybody.
+		for try := 0; try < 8 && errors.Is(said[try], broker.ErrUnavailable); try++ {
+			_, next := p.Publish(t.Context(), []Message{text("1", "", "q")})
+			said = append(said, next)
 		}
-		if strings.Contains(fmt.Sprint(first, second), "s3cret") {
-			t.Errorf("a password shows in %v, %v", first, second)
+		if !errors.Is(first, broker.ErrUnavailable) || !errors.Is(said[len(said)-1], broker.ErrRefused) {
+			t.Errorf("it said %v", said)
+		}
+		if strings.Contains(fmt.Sprint(said), "s3cret") {
+			t.Errorf("a password shows in %v", said)
 		}
 	}
 }
