@@ -212,7 +212,7 @@ func TestAColdShutdownSaysSoAndFinishesNothing(t *testing.T) {
 	underBoth(t, func(t *testing.T, start starter) {
 		s := smokeStage(t, map[string]any{"task_acks_late": true})
 		w := start(s, t, "-c", "2")
-		id := started(t, s, harness.T("sleepy", 30))
+		id := started(t, s, harness.T("sleepy", 300))
 		leaves(t, w, syscall.SIGQUIT)
 		if log := w.LogText(); !strings.Contains(log, "Cold shutdown") || strings.Contains(log, id+"] succeeded") {
 			t.Error("its log does not tell of a cold shutdown, or tells of a success")
