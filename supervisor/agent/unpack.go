@@ -22,6 +22,10 @@ const (
 	mainFile  = "crisper_agent_main.py"
 )
 
+// library is the name of the folder that the files lie in. Sentry and others tell the
+// app's code from libraries by it, and our lines in a traceback are not the app's.
+const library = "site-packages"
+
 // Unpack writes the Python files into a new private directory under dir; an
 // empty dir tries $TMPDIR, /tmp, /dev/shm and the current directory, for pods
 // with a read-only root. cleanup removes them; call it when no zygote will be
@@ -33,8 +37,9 @@ func Unpack(dir string) (path string, cleanup func(), err error) {
 	}
 	var problems []error
 	for _, parent := range parents {
-		if path, err = unpackInto(parent); err == nil {
-			return path, func() { os.RemoveAll(path) }, nil
+		private, err := unpackInto(parent)
+		if err == nil {
+			return filepath.Join(private, library), func() { os.RemoveAll(private) }, nil
 		}
 		problems = append(problems, err)
 	}
@@ -49,7 +54,7 @@ func unpackInto(parent string) (string, error) {
 		return "", err
 	}
 	if path, err = filepath.Abs(path); err == nil {
-		err = writeFiles(path)
+		err = writeFiles(filepath.Join(path, library))
 	}
 	if err != nil {
 		os.RemoveAll(path)
