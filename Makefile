@@ -11,8 +11,11 @@ CELERY = $(CURDIR)/.cache/celery57/bin/python
 OLD    = $(CURDIR)/.cache/celery53/bin/python
 PEERS  = $(CURDIR)/.cache/peers/bin/python
 GEVENT = $(CURDIR)/.cache/gevent/bin/python
+OBSERVERS = $(CURDIR)/.cache/observers/bin/python
+EXPORTER  = $(CURDIR)/.cache/exporter/bin/python
 # What everything that needs real Celery is told.
-REAL   = CRISPER_TEST_PYTHON=$(CELERY) CRISPER_TEST_PYTHON_OLD=$(OLD) CRISPER_TEST_PYTHON_PEERS=$(PEERS) CRISPER_TEST_PYTHON_GEVENT=$(GEVENT) CRISPER_BIN=$(CURDIR)/bin/crisper
+REAL   = CRISPER_TEST_PYTHON=$(CELERY) CRISPER_TEST_PYTHON_OLD=$(OLD) CRISPER_TEST_PYTHON_PEERS=$(PEERS) CRISPER_TEST_PYTHON_GEVENT=$(GEVENT) \
+	CRISPER_TEST_PYTHON_OBSERVERS=$(OBSERVERS) CRISPER_TEST_PYTHON_EXPORTER=$(EXPORTER) CRISPER_BIN=$(CURDIR)/bin/crisper
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
@@ -112,6 +115,8 @@ venvs:
 	@integration/tools/venv.sh celery53
 	@integration/tools/venv.sh peers
 	@integration/tools/venv.sh gevent
+	@integration/tools/venv.sh observers
+	@integration/tools/venv.sh exporter
 
 cross: tools
 	@for target in linux/arm64 darwin/arm64; do \

@@ -44,6 +44,8 @@ func openBrowser(t *testing.T, base string) *browser {
 	}
 	// Only loopback pages of this test are opened; as root there is no sandbox to be had.
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
+		// A click on what is still moving is lost: nothing moves.
+		chromedp.Flag("force-prefers-reduced-motion", true),
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.WindowSize(1600, 1200))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)

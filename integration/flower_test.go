@@ -53,6 +53,9 @@ var flowerRows = []struct {
 func TestFlowerShowsAndSteersTheWorker(t *testing.T) {
 	stock := playFlower(t, "stock", (*harness.Stage).Stock)
 	crisper := playFlower(t, "crisper", (*harness.Stage).Crisper)
+	if t.Failed() {
+		return // what was not seen cannot be compared
+	}
 	for _, what := range slices.Sorted(mapKeys(stock, crisper)) {
 		t.Run("Flower says the same of both: "+what, func(t *testing.T) {
 			if diff := cmp.Diff(stock[what], crisper[what]); diff != "" {
@@ -223,11 +226,17 @@ func onlyNames(table map[string]string) []string {
 	return names
 }
 
+// openTab opens a tab of the worker's page.
+func (f *flower) openTab(tab string) {
+	f.t.Helper()
+	f.click("#worker-tab-" + tab)
+	f.until("the tab "+tab, fmt.Sprintf(`document.getElementById('tab-%s').classList.contains('show')`, tab))
+}
+
 func (f *flower) workerTabs(t *testing.T) {
 	f.openWorker(t)
 	for _, tab := range []string{"broker", "queues", "tasks", "limits", "config", "system", "other", "pool"} {
-		f.click("#worker-tab-" + tab)
-		f.until("the tab "+tab, fmt.Sprintf(`document.getElementById('tab-%s').offsetHeight > 0`, tab))
+		f.openTab(tab)
 		table := f.table(tab)
 		switch tab {
 		case "system":

@@ -52,7 +52,7 @@ const first = `next(iter(inspect.%s.values()))`
 
 func (f *flower) limits(t *testing.T) {
 	f.openWorker(t)
-	f.click("#worker-tab-limits")
+	f.openTab("limits")
 	row := `tr:has([id="task-rate-limit-sample.echo"])`
 	f.fill(row+` td:nth-child(2) input`, "100")
 	f.pressed(t, `[id="task-rate-limit-sample.echo"]`)
@@ -84,7 +84,7 @@ func (f *flower) poolSize(t *testing.T) {
 func (f *flower) queues(t *testing.T) {
 	has := fmt.Sprintf(`"added" in [q["name"] for q in %s]`, fmt.Sprintf(first, "active_queues()"))
 	f.openWorker(t)
-	f.click("#worker-tab-queues")
+	f.openTab("queues")
 	f.fill("#add-consumer-name", "added")
 	f.pressed(t, "#worker-add-consumer")
 	f.asked(t, "another queue", has)
@@ -93,7 +93,7 @@ func (f *flower) queues(t *testing.T) {
 		t.Errorf("a task of the added queue ended as %s with %s", r.State, r.Text())
 	}
 	f.openWorker(t)
-	f.click("#worker-tab-queues")
+	f.openTab("queues")
 	f.pressed(t, "#worker-cancel-consumer-added")
 	f.asked(t, "the queue to be gone", "not "+has)
 }
@@ -103,7 +103,7 @@ func (f *flower) revoke(t *testing.T) {
 	f.pressed(t, "#task-revoke")
 	f.asked(t, "the task to be revoked", fmt.Sprintf(`%q in %s`, f.ids["waiting"], fmt.Sprintf(first, "revoked()")))
 	f.openWorker(t)
-	f.click("#worker-tab-tasks")
+	f.openTab("tasks")
 	f.until("the task among the revoked", fmt.Sprintf(`Array.from(document.querySelectorAll('#tab-tasks table')).slice(-1)[0].innerText.includes(%s)`,
 		quoted(f.ids["waiting"])))
 }

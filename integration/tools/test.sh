@@ -46,12 +46,15 @@ missing() {
     command -v redis-server >/dev/null || { echo "redis-server is missing; install it (Debian: apt-get install redis-server), or run: bash .ci/run"; bad=1; }
     command -v rabbitmq-server >/dev/null || { echo "rabbitmq-server is missing; install it (Debian: apt-get install rabbitmq-server), or run: bash .ci/run"; bad=1; }
     command -v cc >/dev/null || { echo "a C compiler is missing, which the race detector needs (Debian: apt-get install gcc libc6-dev)"; bad=1; }
+    command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || command -v chromium-browser >/dev/null ||
+        command -v google-chrome >/dev/null || command -v google-chrome-stable >/dev/null ||
+        { echo "a browser is missing, which looks at Flower's pages (Debian: apt-get install chromium-headless-shell), or run: bash .ci/run"; bad=1; }
     return $bad
 }
 
-step "the tools: Go, Python, redis-server, rabbitmq-server, a C compiler" missing || finish
+step "the tools: Go, Python, redis-server, rabbitmq-server, a C compiler, a browser" missing || finish
 step "build bin/crisper" target build || finish
-step "virtual environments with Celery 5.7, Celery 5.3, Dramatiq and Huey" target venvs || finish
+step "virtual environments: Celery 5.7 and 5.3, what watches workers, Dramatiq and Huey" target venvs || finish
 step "formatting (gofmt)" target fmt
 step "go vet" target vet
 step "unit tests under the race detector" target test-race
