@@ -27,7 +27,7 @@ func (p *program) configCommand() *cobra.Command {
 		Short: "Print the effective values and where each came from, and all mistakes.",
 		Long: `Prints the value of every option of ` + "`crisper worker`" + ` and where it came from, and all mistakes at once.
 "the app" means that the app's configuration decides. Exit code 2 if a worker would refuse to start.`,
-		Annotations: map[string]string{rowsOf: "worker"},
+		Annotations: map[string]string{rowsOf: "worker", takesUserOptions: "yes"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			settings, plan, err := p.plan(cmd, args)
 			err = errors.Join(err, requireApp(settings, p.getenv))

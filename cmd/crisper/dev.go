@@ -22,7 +22,7 @@ func (p *program) devCommand() *cobra.Command {
 		Long: `Starts an embedded broker on a free loopback port and a worker that consumes from it. With -A it runs your app; BROKER_URL
 of what sends the tasks is printed. Without -A it runs a sample app whose tasks arrive, run, crash, leak and get recycled
 before your eyes. It takes the options of ` + "`crisper worker`" + `. Nothing is kept when it ends.`,
-		Annotations: map[string]string{rowsOf: "worker"},
+		Annotations: map[string]string{rowsOf: "worker", takesUserOptions: "yes"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.dev(cmd, args)
 		},
@@ -43,8 +43,8 @@ func (p *program) dev(cmd *cobra.Command, args []string) error {
 
 	url := "redis://" + server.Addr() + "/0"
 	prefer := preferences(url, freeAddress("127.0.0.1:9810"))
-	settings, _ := options.Resolve(cmd.Flags(), options.All(), p.getenv)
-	sampled := settings["app"].Text == ""
+	given, _ := options.Resolve(cmd.Flags(), options.All(), p.getenv)
+	sampled := given["app"].Text == ""
 	if sampled {
 		dir, err := unpackSample()
 		if err != nil {
@@ -53,7 +53,7 @@ func (p *program) dev(cmd *cobra.Command, args []string) error {
 		defer os.RemoveAll(dir)
 		prefer = append(prefer, samplePreferences(dir)...)
 	}
-	_, plan, err := p.plan(cmd, args, prefer...)
+	settings, plan, err := p.plan(cmd, args, prefer...)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (p *program) dev(cmd *cobra.Command, args []string) error {
 		defer wait()
 		defer stop() // before wait: the sender has to end
 	}
-	return p.work(ctx, plan)
+	return p.work(ctx, settings, plan)
 }
 
 // keepTime lets keys expire: miniredis has a clock that only moves when told.

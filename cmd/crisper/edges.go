@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"crisper/supervisor"
 	"crisper/supervisor/agent"
 )
 
@@ -18,7 +19,7 @@ func loadInfo(ctx context.Context, python string, opts agent.Options, stderr io.
 	var info agent.Info
 	python, err := findPython(python)
 	if err != nil {
-		return info, err
+		return info, exitError{exitUsage, err}
 	}
 	dir, cleanup, err := agent.Unpack("")
 	if err != nil {
@@ -56,10 +57,17 @@ func firstInfo(ctx context.Context, events <-chan agent.ZygoteEvent) (agent.Info
 			case agent.LoadedEvent:
 				return e.Info, nil
 			case agent.FailedEvent:
-				return agent.Info{}, fmt.Errorf("cannot load the app: %w", e.Err)
+				return agent.Info{}, exitError{failedCode(e), fmt.Errorf("cannot load the app: %w", e.Err)}
 			case agent.ExitedEvent:
-				return agent.Info{}, fmt.Errorf("cannot load the app: the Python process left (%s)", e.Status)
+				return agent.Info{}, exitError{supervisor.ExitApp, fmt.Errorf("cannot load the app: the Python process left (%s)", e.Status)}
 			}
 		}
 	}
+}
+
+func failedCode(e agent.FailedEvent) int {
+	if e.Usage {
+		return supervisor.ExitUsage
+	}
+	return supervisor.ExitApp
 }

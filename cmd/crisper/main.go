@@ -8,6 +8,7 @@ import (
 )
 
 //go:generate sh -c "go run . reference configuration > ../../docs/reference/configuration.md"
+//go:generate sh -c "go run . reference compatibility > ../../docs/reference/compatibility.md"
 //go:generate sh -c "go run . reference metrics > ../../docs/reference/metrics.md"
 //go:generate sh -c "go run . reference beat-metrics > ../../docs/reference/beat-metrics.md"
 

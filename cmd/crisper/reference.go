@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	beatops "crisper/beat/ops"
+	"crisper/cmd/crisper/internal/compat"
 	"crisper/cmd/crisper/internal/options"
 	"crisper/supervisor/ops"
 )
@@ -16,12 +17,14 @@ func (p *program) referenceCommand() *cobra.Command {
 			switch args[0] {
 			case "configuration":
 				return options.WriteReference(p.stdout)
+			case "compatibility":
+				return compat.WriteReference(p.stdout)
 			case "metrics":
 				return ops.WriteReference(p.stdout)
 			case "beat-metrics":
 				return beatops.WriteReference(p.stdout)
 			}
-			return usageError("the generated pages are configuration, metrics and beat-metrics, not %q", args[0])
+			return usageError("the generated pages are configuration, compatibility, metrics and beat-metrics, not %q", args[0])
 		},
 	}
 }

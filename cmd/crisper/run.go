@@ -53,6 +53,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 
 func (p *program) execute(ctx context.Context, args []string) int {
 	root := p.root(args)
+	if cmd, _, err := root.Find(args); err == nil && cmd.Annotations[takesUserOptions] != "" {
+		args = forTheApp(args, allFlags(cmd))
+	}
 	root.SetArgs(append([]string{}, args...)) // nil would mean os.Args to cobra
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)

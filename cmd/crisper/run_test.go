@@ -35,13 +35,15 @@ func TestMistakesAreOneSentenceAndExitCode2(t *testing.T) {
 		{"-A proj frob -x", "there is no command \"frob\""},
 		{"-A proj inspect ping", "use `celery inspect`"},
 		{"--frob", "there is no option --frob; `crisper --help` lists the options"},
-		{"worker --frob", "there is no option --frob; `crisper worker --help` lists the options"},
-		{"worker -A proj -Z", "there is no option -Z"},
+		{"state --frob", "there is no option --frob; `crisper state --help` lists the options"},
+		{"state -Z", "there is no option -Z"},
+		{"worker --frob", "no app is named"},
 		{"worker -A", "the option 'A' in -A needs a value"},
 		{"worker -A proj --queues", "the option --queues needs a value"},
 		{"worker", "no app is named: give -A/--app, or set CELERY_APP"},
 		{"worker -A proj -c many", "-c/--concurrency must be a whole number, 0 or more, or auto, not \"many\""},
-		{"worker -A proj -P gevent", "use --runtime=celery"},
+		{"worker -A proj -P gevent --runtime native", "use --runtime=celery"},
+		{"worker --explain", "no app is named"},
 		{"worker -A proj -B", "-B/--beat is refused: run `crisper beat`"},
 		{"worker -A proj -D", "-D/--detach is refused"},
 		{"worker -A proj stray", "unexpected argument \"stray\""},
@@ -54,7 +56,7 @@ func TestMistakesAreOneSentenceAndExitCode2(t *testing.T) {
 		{"simulate", "needs one script file"},
 		{"config frob", "`crisper config check` is the one"},
 		{"config check -c many -A proj", "-c/--concurrency must be"},
-		{"reference frob", "configuration, metrics and beat-metrics"},
+		{"reference frob", "configuration, compatibility, metrics and beat-metrics"},
 	} {
 		tr := newTrial(nil)
 		code := tr.do(t, strings.Fields(test.args)...)

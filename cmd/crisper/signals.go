@@ -3,7 +3,11 @@ package main
 import (
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
+	"time"
+
+	"go.uber.org/zap"
 )
 
 // listenSignals returns the signals that a worker understands.
@@ -18,4 +22,74 @@ func listenSignals() (<-chan os.Signal, func()) {
 	dropped := make(chan os.Signal, 1)
 	signal.Notify(dropped, syscall.SIGUSR2, syscall.SIGPIPE)
 	return signals, func() { signal.Stop(signals); signal.Stop(dropped) }
+}
+
+// shutdown turns the signals of the process into those that a runtime gets, as
+// REMAP_SIGTERM and worker_soft_shutdown_timeout have it. Celery: apps/worker.py,
+// on_cold_shutdown (5.7).
+type shutdown struct {
+	remap bool // REMAP_SIGTERM=SIGQUIT
+	// interrupted: an INT came, so that the next one means a cold shutdown. leaving:
+	// the runtime was told to leave. softly: the time of a soft shutdown runs.
+	interrupted, leaving, softly bool
+}
+
+// step returns what the runtime gets for a signal, if anything. soft tells the
+// caller to send a QUIT when the time is over.
+func (s *shutdown) step(sig os.Signal, timeout time.Duration) (out os.Signal, soft bool) {
+	cold := sig == syscall.SIGQUIT || sig == syscall.SIGTERM && s.remap || sig == syscall.SIGINT && s.interrupted
+	warm := sig == syscall.SIGTERM || sig == syscall.SIGINT
+	leaving := s.leaving
+	s.interrupted = s.interrupted || sig == syscall.SIGINT
+	s.leaving = leaving || warm || cold
+	switch {
+	case !cold:
+		return sig, false
+	case timeout <= 0 || s.softly:
+		return syscall.SIGQUIT, false
+	}
+	s.softly = true
+	if leaving {
+		return nil, true // a second TERM would hurry
+	}
+	// Celery: sleeps for the time. A warm shutdown lets go of what has not begun, and
+	// ends with the last task.
+	return syscall.SIGTERM, true
+}
+
+// relay passes signals on until stop is called. timeout is that of a soft
+// shutdown; it is known when the app has been loaded.
+func relay(in <-chan os.Signal, remap bool, timeout *atomic.Int64, log *zap.Logger) (out <-chan os.Signal, stop func()) {
+	// The reader is the loop's feeder, which is never slow; 16 as the signals' own.
+	passed, quit := make(chan os.Signal, 16), make(chan struct{})
+	pass := func(sig os.Signal) {
+		if sig == nil {
+			return
+		}
+		select {
+		case passed <- sig:
+		case <-quit:
+		}
+	}
+	go func() {
+		state := shutdown{remap: remap}
+		var over <-chan time.Time
+		for {
+			select {
+			case <-quit:
+				return
+			case sig := <-in:
+				wait := time.Duration(timeout.Load())
+				sig, soft := state.step(sig, wait)
+				if soft {
+					log.Warn("Initiating Soft Shutdown, terminating in " + wait.String())
+					over = time.After(wait)
+				}
+				pass(sig)
+			case <-over:
+				pass(syscall.SIGQUIT)
+			}
+		}
+	}()
+	return passed, func() { close(quit) }
 }

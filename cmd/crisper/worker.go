@@ -5,13 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"crisper/cmd/crisper/internal/compat"
 	"crisper/cmd/crisper/internal/logs"
 	"crisper/cmd/crisper/internal/options"
 	"crisper/supervisor"
+	"crisper/supervisor/agent"
 )
 
 func (p *program) workerCommand() *cobra.Command {
@@ -23,11 +27,15 @@ func (p *program) workerCommand() *cobra.Command {
   crisper worker -A proj -Q default,emails -c 8
   crisper worker -A proj --autoscale=10,2 --max-tasks-per-child=1000
   CRISPER_GRACE=30 crisper worker -A proj        # in a pod: the same as terminationGracePeriodSeconds
+  crisper worker -A proj -P gevent --explain     # which runtime, and what becomes of every option and setting
 
 TERM or INT once: take nothing more, leave when the last task ends (or the grace does). Twice: hurry. QUIT: leave now.
 HUP: load the app again without cutting a task. USR1: dump the state. The exit code says why it left.`,
-		Annotations: map[string]string{rowsOf: "worker"},
+		Annotations: map[string]string{rowsOf: "worker", takesUserOptions: "yes"},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if explain, _ := cmd.Flags().GetBool("explain"); explain {
+				return p.explain(cmd, args)
+			}
 			settings, plan, err := p.plan(cmd, args)
 			if err == nil {
 				err = requireApp(settings, p.getenv)
@@ -35,12 +43,10 @@ HUP: load the app again without cutting a task. USR1: dump the state. The exit c
 			if err != nil {
 				return err
 			}
-			if settings["runtime"].Text == "celery" {
-				return p.wrap(cmd.Context(), plan, options.Wrapped(settings, plan))
-			}
-			return p.work(cmd.Context(), plan)
+			return p.work(cmd.Context(), settings, plan)
 		},
 	}
+	cmd.Flags().Bool("explain", false, "Print the runtime, what becomes of every option and setting, and why; start nothing.")
 	addWorkerFlags(cmd)
 	return cmd
 }
@@ -88,32 +94,95 @@ func requireApp(settings options.Settings, getenv func(string) string) error {
 }
 
 // work runs a worker in this process until it ends.
-func (p *program) work(ctx context.Context, plan options.Plan) error {
+func (p *program) work(ctx context.Context, settings options.Settings, plan options.Plan) error {
+	w, leave, err := p.enter(settings, plan)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	exit := 0
+	runtime, why := options.Decided(settings)
+	if runtime == "celery" {
+		exit, err = w.wrapped(ctx, why)
+	} else {
+		exit, err = w.natively(ctx)
+	}
+	if err != nil {
+		// DPanic is our CRITICAL; it does not panic outside zap's development mode.
+		w.log.DPanic("worker ends", zap.String("error", options.Redact(err.Error())), zap.Int("exit_code", exit))
+	}
+	p.exit = exit
+	return nil
+}
+
+// worker is one run of a worker, by either runtime.
+type worker struct {
+	*program
+	settings options.Settings
+	plan     options.Plan
+	log      *zap.Logger
+	signals  <-chan os.Signal
+	// soft is worker_soft_shutdown_timeout, once the app has told it.
+	soft atomic.Int64
+}
+
+// enter does to our process what was asked for; leave undoes it.
+func (p *program) enter(settings options.Settings, plan options.Plan) (*worker, func(), error) {
 	release, err := prepare(plan)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer release()
 	log, closeLog, err := p.logger(plan)
 	if err != nil {
-		return err
+		release()
+		return nil, nil, err
 	}
-	defer closeLog()
 	p.greet(plan)
 	for _, warning := range plan.Warnings {
 		log.Warn(warning)
 	}
-	signals, stop := listenSignals()
-	defer stop()
+	w := &worker{program: p, settings: settings, plan: plan, log: log}
+	signals, deaf := listenSignals()
+	remap := p.getenv(remapVar)
+	// Children must not take our TERM for a QUIT.
+	_ = os.Unsetenv(remapVar)
+	relayed, stop := relay(signals, remap == "SIGQUIT", &w.soft, log)
+	w.signals = relayed
+	return w, func() { stop(); deaf(); closeLog(); release() }, nil
+}
 
-	exit, err := p.runWorker(ctx, plan.Config, supervisor.Deps{
-		Log: log, Stderr: p.stderr, Signals: signals, OpenBroker: p.openBroker, Version: version(),
+const remapVar = "REMAP_SIGTERM"
+
+// natively runs the tasks itself, unless the app turns out to need Celery's worker.
+func (w *worker) natively(ctx context.Context) (int, error) {
+	var verdict compat.Verdict
+	exit, err := w.runWorker(ctx, w.plan.Config, supervisor.Deps{
+		Log: w.log, Stderr: w.stderr, Signals: w.signals, OpenBroker: w.openBroker, Version: version(),
+		Judge: func(info agent.Info) error {
+			verdict = compat.Judge(w.settings, info, w.getenv)
+			return w.obey(verdict, info)
+		},
 	})
-	if err != nil {
-		// DPanic is our CRITICAL; it does not panic outside zap's development mode.
-		log.DPanic("worker ends", zap.String("error", options.Redact(err.Error())), zap.Int("exit_code", exit))
+	if errors.Is(err, supervisor.ErrElsewhere) {
+		return w.wrapped(ctx, verdict.Reasons)
 	}
-	p.exit = exit
+	return exit, err
+}
+
+// obey acts on a verdict as far as the native runtime is concerned.
+func (w *worker) obey(verdict compat.Verdict, info agent.Info) error {
+	seconds := conf(info, "worker_soft_shutdown_timeout", 0.0)
+	w.soft.Store(int64(seconds * float64(time.Second)))
+	for _, warning := range verdict.Warnings {
+		w.log.Warn(warning)
+	}
+	if verdict.Refused != nil {
+		return verdict.Refused
+	}
+	if verdict.Runtime == "celery" {
+		return supervisor.ErrElsewhere
+	}
+	w.log.Info("runtime", zap.String("runtime", verdict.Runtime), zap.Strings("reasons", verdict.Reasons))
 	return nil
 }
 

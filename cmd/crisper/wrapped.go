@@ -11,31 +11,17 @@ import (
 	"crisper/supervisor/celery"
 )
 
-// wrap runs whole Celery workers until it is told to leave.
-func (p *program) wrap(ctx context.Context, plan options.Plan, cfg celery.Config) error {
-	release, err := prepare(plan)
-	if err != nil {
-		return err
+// wrapped runs whole Celery workers until it is told to leave. The line that says
+// why is a warning where nobody asked for them: it has to be seen at the default level.
+func (w *worker) wrapped(ctx context.Context, why []string) (int, error) {
+	say := w.log.Warn
+	if w.settings["runtime"].Text == "celery" {
+		say = w.log.Info
 	}
-	defer release()
-	log, closeLog, err := p.logger(plan)
-	if err != nil {
-		return err
-	}
-	defer closeLog()
-	for _, warning := range plan.Warnings {
-		log.Warn(warning)
-	}
-	signals, stop := listenSignals()
-	defer stop()
+	say("whole Celery workers run this app", zap.String("runtime", "celery"), zap.Strings("reasons", why))
 	beSmall()
-	exit, err := p.runCelery(ctx, cfg, celery.Deps{
-		Log: log, Signals: signals, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Version: version(),
+	return w.runCelery(ctx, options.Wrapped(w.settings, w.plan), celery.Deps{
+		Log: w.log, Signals: w.signals, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Version: version(),
 		ExitUsage: supervisor.ExitUsage, ExitFailure: supervisor.ExitFailure, ExitChildren: supervisor.ExitChildren,
 	})
-	if err != nil {
-		log.DPanic("worker ends", zap.String("error", options.Redact(err.Error())), zap.Int("exit_code", exit))
-	}
-	p.exit = exit
-	return nil
 }

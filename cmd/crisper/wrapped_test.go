@@ -38,8 +38,10 @@ func TestWhatWrappedWorkersCannotHaveIsRefused(t *testing.T) {
 		"--runtime=celery --memory-kill-per-child 1Gi": "not killed in the middle",
 		"--runtime=celery --children 0":                "--children must be at least 1",
 		"--runtime=celery -B":                          "-B/--beat is refused",
-		"--children 2":                                 "--children needs --runtime=celery",
-		"-P gevent":                                    "use --runtime=celery",
+		"--runtime=native --children 2":                "--children is refused with --runtime=native: the number of executors is --concurrency",
+		"--runtime=native -P gevent":                   "-P/--pool is refused with --runtime=native: children here are processes",
+		"--runtime=native --pool-start-method spawn":   "children are forked",
+		"-P gevent --depth 3":                          "--depth is refused with --runtime=celery, which is needed because -P/--pool says gevent",
 		"--runtime=gevent":                             "must be one of auto, native, celery",
 	} {
 		tr := newTrial(nil)

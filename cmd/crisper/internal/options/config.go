@@ -52,6 +52,9 @@ type Log struct {
 // dashed those after "--". The error joins all problems.
 func Make(s Settings, extra, dashed []string, w World) (Plan, error) {
 	problems := relations(s)
+	if runtime, why := Decided(s); runtime != "" {
+		problems = append(problems, ForRuntime(s, runtime, why)...)
+	}
 	for _, arg := range extra {
 		if !strings.Contains(arg, "=") {
 			problems = append(problems, fmt.Errorf("unexpected argument %q: settings are given as name=value", arg))

@@ -217,7 +217,7 @@ func TestAllProblemsAreToldAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		`CRISPER_POISON_LIMIT must be a whole number, 0 or more, not "many"`, `-c/--concurrency must be`, `-l/--loglevel must be one of DEBUG`,
-		"-P gevent is refused", "use --runtime=celery", "-D/--detach is refused", "--memory-kill-per-child (204800 KiB) must be above",
+		"--depth is refused with --runtime=celery, which is needed because -P/--pool says gevent: Celery decides", "-D/--detach is refused", "--memory-kill-per-child (204800 KiB) must be above",
 		"--soft-time-limit (9s) must not be above --time-limit (3s)", "--guard-soft (0.9) must be below", "--depth must be at least 1",
 		`unexpected argument "stray"`,
 	} {

@@ -44,6 +44,8 @@ const (
 	Harmless Who = "accepted"        // changes nothing here; Note says why
 	Later    Who = "accepted, warns" // does nothing yet; Note says so at start
 	Refused  Who = "refused"         // Note says why and what to do instead
+	// Elsewhere is what only Celery's own worker has: it takes --runtime=celery.
+	Elsewhere Who = "celery runtime"
 )
 
 // Option is one row.

@@ -20,10 +20,11 @@ func own(rows []Option) []Option {
 func childRows() []Option {
 	return []Option{
 		{Name: "runtime", Kind: Choice, Choices: []string{"auto", "native", "celery"}, Metavar: "RUNTIME", Group: groupChildren, Who: Crisper, Default: "auto",
-			Help: "native (Crisper runs the tasks) or celery (whole `celery worker` processes as children); auto is native.",
-			Note: "celery takes any transport and any pool class. Limits per child then count for a whole worker with all its processes."},
+			Help: "native (Crisper runs the tasks) or celery (whole `celery worker` processes as children); auto takes native unless the app needs what only Celery's own worker has.",
+			Note: "That is another transport than Redis, another pool than prefork and solo, bootsteps, or classes of its own for consumer, autoscaler, timer, requests or strategies. The log says which it is and why; `--explain` says it without starting. Limits per child count for a whole worker with all its processes under celery."},
 		{Name: "children", Kind: Count, Metavar: "N", Group: groupChildren, Who: Crisper, Default: "1",
-			Help: "How many workers --runtime=celery runs."},
+			Help: "How many workers --runtime=celery runs.",
+			Note: "With native it is refused: the number of executors is --concurrency."},
 		{Name: "python", Metavar: "PATH", Group: groupChildren, Who: Crisper,
 			Help: "The Python interpreter of the app.",
 			Note: "Without it: the active virtual environment, else the interpreter of the `celery` script on PATH, else python3."},

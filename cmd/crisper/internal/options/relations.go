@@ -35,25 +35,6 @@ func relations(s Settings) []error {
 	complain(s["queues"].Given && len(s["queues"].list()) == 0, "--queues names no queue")
 	complain(s["python"].Given && s["executable"].Given && s["python"].Text != s["executable"].Text,
 		"--python and --executable name different interpreters; --python is enough")
-	if s["runtime"].Text == "celery" {
-		return append(problems, withCelery(s)...)
-	}
-	complain(s["children"].Given, "--children needs --runtime=celery; the number of executors is --concurrency")
-	return append(problems, elsewhere(s)...)
-}
-
-// elsewhere are choices that Celery's own worker has.
-func elsewhere(s Settings) []error {
-	var problems []error
-	switch name := s["pool"].Text; name {
-	case "eventlet", "gevent", "threads", "custom":
-		problems = append(problems, fmt.Errorf(
-			"-P %s is refused: children here are processes that run one task each; use --runtime=celery for this app, or -P prefork", name))
-	}
-	if s["pool-start-method"].Text == "spawn" {
-		problems = append(problems, fmt.Errorf(
-			"--pool-start-method=spawn is refused: children are forked from a process with a single thread; use --preload-threads=refuse to be told of what does not survive that"))
-	}
 	return problems
 }
 

@@ -1,33 +1,12 @@
 package options
 
 import (
-	"errors"
-	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"crisper/supervisor/celery"
 )
-
-// withCelery are the problems of --runtime=celery.
-func withCelery(s Settings) []error {
-	var problems []error
-	complain := func(name, why string) {
-		if setting := s[name]; setting.Given && !(setting.Option.Kind == Flag && !setting.flag()) {
-			problems = append(problems, fmt.Errorf("%s is refused with --runtime=celery: %s", setting.Option.Spelling(), why))
-		}
-	}
-	complain("purge", "every worker that is started in the place of another would purge again; use `celery purge`")
-	complain("statedb", "workers that are replaced while they run would write the same file")
-	complain("memory-kill-per-child", "a whole worker is not killed in the middle of its tasks; --max-memory-per-child replaces it")
-	for _, name := range []string{"poison-limit", "on-cutoff", "depth", "stuck-after", "preload-threads"} {
-		complain(name, "Celery decides about deliveries and executors there")
-	}
-	if s["children"].count() < 1 {
-		problems = append(problems, errors.New("--children must be at least 1"))
-	}
-	return problems
-}
 
 // keptBack are Celery's options that are honoured here and not passed on: the
 // limits per child count for whole workers, and the rest was done to ourselves.
@@ -53,13 +32,13 @@ func wrappedMargin(grace time.Duration) time.Duration {
 	return min(max(grace/5, time.Second), 5*time.Second, grace/2)
 }
 
-// arguments repeats what was given on the command line. What came by the
-// environment reaches the worker in the same way.
+// arguments repeats what was given, on the command line or by the command itself
+// (dev). What came by the environment reaches the worker in the same way.
 func arguments(s Settings, rows []Option) (line []string) {
 	for _, row := range rows {
 		setting := s[row.Name]
 		switch {
-		case slices.Contains(keptBack, row.Name) || setting.Source != "command line":
+		case slices.Contains(keptBack, row.Name) || !setting.Given || strings.HasPrefix(setting.Source, "environment "):
 		case row.Kind != Flag:
 			line = append(line, "--"+row.Name+"="+setting.Text)
 		case setting.flag():

@@ -64,7 +64,7 @@ def settings(app):
 
     from . import needs
     conf = {key: jsonable(app.conf.get(key)) for key in sorted(SETTING_KEYS)}
-    for key in needs.DAEMON_SETTINGS:
+    for key in needs.daemon_settings():
         if app.conf.get(key) is not None:
             conf[key] = jsonable(app.conf.get(key))
     return conf

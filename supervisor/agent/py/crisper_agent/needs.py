@@ -86,8 +86,18 @@ def changed(app):
     """The settings that differ from Celery's defaults, by name."""
     from celery.app.defaults import DEFAULTS
     names = [name for name, default in DEFAULTS.items()
-             if jsonable(app.conf.get(name)) != jsonable(default)]
-    return sorted(names + [name for name in DAEMON_SETTINGS if app.conf.get(name) is not None])
+             if jsonable(app.conf.get(name)) != jsonable(default) and not made_by_celery(app, name)]
+    return sorted(names + [name for name in daemon_settings() if app.conf.get(name) is not None])
+
+
+def daemon_settings():
+    from celery.bin import base
+    return DAEMON_SETTINGS if hasattr(base, 'DaemonOption') else ()
+
+
+def made_by_celery(app, name):
+    """The worker adds the modules of all tasks to include (worker/worker.py, setup_includes)."""
+    return name == 'include' and not any(source.get('include') for source in app.conf.maps[1:-1])
 
 
 def misspelt(app):

@@ -1,0 +1,47 @@
+package compat
+
+import "crisper/cmd/crisper/internal/options"
+
+func taskRows() []Row {
+	return []Row{
+		{Name: "task_acks_late", Default: `False`, Who: options.Crisper, Note: "From the attributes of each task."},
+		{Name: "task_acks_on_failure", Default: `None`, New: true, Who: options.Crisper, Note: "From the attributes of each task."},
+		{Name: "task_acks_on_failure_or_timeout", Default: `True`, Who: options.Crisper, Note: "From the attributes of each task."},
+		{Name: "task_acks_on_timeout", Default: `None`, New: true, Who: options.Crisper, Note: "From the attributes of each task."},
+		{Name: "task_allow_error_cb_on_chord_header", Default: `False`, Who: options.Python},
+		{Name: "task_always_eager", Default: `False`, Who: options.Later, Note: "it is not consulted for messages that arrive, as in Celery: tasks run as usual, and what they call with delay() runs inside them"},
+		{Name: "task_annotations", Default: `None`, Who: options.Python},
+		{Name: "task_compression", Default: `None`, Who: options.Python},
+		{Name: "task_create_missing_queue_exchange_type", Default: `None`, New: true, Who: options.Both, Note: "Celery makes the list of queues, we consume it."},
+		{Name: "task_create_missing_queue_type", Default: `'classic'`, New: true, Who: options.Both, Note: "Celery makes the list of queues, we consume it."},
+		{Name: "task_create_missing_queues", Default: `True`, Who: options.Both, Note: "Celery makes the list of queues, we consume it."},
+		{Name: "task_default_delivery_mode", Default: `2`, Who: options.Python},
+		{Name: "task_default_exchange", Default: `None`, Who: options.Both, Note: "Celery makes the list of queues, we consume it."},
+		{Name: "task_default_exchange_type", Default: `'direct'`, Who: options.Both, Note: "Celery makes the list of queues, we consume it."},
+		{Name: "task_default_priority", Default: `None`, Who: options.Python},
+		{Name: "task_default_queue", Default: `'celery'`, Who: options.Both, Note: "Celery makes the list of queues, we consume it."},
+		{Name: "task_default_queue_type", Default: `'classic'`, New: true, Who: options.Both, Note: "Celery makes the list of queues, we consume it."},
+		{Name: "task_default_rate_limit", Default: `None`, Who: options.Crisper, Note: "From the attributes of each task."},
+		{Name: "task_default_routing_key", Default: `None`, Who: options.Both, Note: "Celery makes the list of queues, we consume it."},
+		{Name: "task_eager_propagates", Default: `False`, Who: options.Python},
+		{Name: "task_ignore_result", Default: `False`, Who: options.Both, Note: "From the attributes of each task."},
+		{Name: "task_inherit_parent_priority", Default: `False`, Who: options.Python},
+		{Name: "task_protocol", Default: `2`, Who: options.Python, Note: "Of what is sent; protocols 1 and 2 are both read."},
+		{Name: "task_publish_retry", Default: `True`, Who: options.Python},
+		{Name: "task_publish_retry_policy", Default: `{'max_retries': 3, 'interval_start': 0, 'interval_max': 1, 'interval_step': 0.2}`, Who: options.Python},
+		{Name: "task_queue_max_priority", Default: `None`, Who: options.Both, Note: "Celery makes the list of queues, we consume it."},
+		{Name: "task_queues", Default: `None`, Who: options.Both, Note: "Celery makes the list of queues, we consume it."},
+		{Name: "task_reject_on_worker_lost", Default: `None`, Who: options.Crisper, Note: "From the attributes of each task. At most `--poison-limit` times for one message."},
+		{Name: "task_remote_tracebacks", Default: `False`, Who: options.Python},
+		{Name: "task_repr_maxlevels", Default: `3`, New: true, Who: options.Python},
+		{Name: "task_retry_on_worker_lost", Default: `False`, New: true, Who: options.Both, Note: "From the attributes of each task. The retry is sent by Celery."},
+		{Name: "task_routes", Default: `None`, Who: options.Python},
+		{Name: "task_send_sent_event", Default: `False`, Who: options.Python},
+		{Name: "task_serializer", Default: `'json'`, Who: options.Python},
+		{Name: "task_soft_time_limit", Default: `None`, Who: options.Crisper, Note: "From the attributes of each task; the option counts for tasks that have none."},
+		{Name: "task_store_eager_result", Default: `False`, Who: options.Python},
+		{Name: "task_store_errors_even_if_ignored", Default: `False`, Who: options.Both, Note: "From the attributes of each task."},
+		{Name: "task_time_limit", Default: `None`, Who: options.Crisper, Note: "From the attributes of each task; the option counts for tasks that have none."},
+		{Name: "task_track_started", Default: `False`, Who: options.Both, Note: "From the attributes of each task."},
+	}
+}
