@@ -22,6 +22,7 @@ func (w *worker) wrapped(ctx context.Context, why []string) (int, error) {
 	beSmall()
 	return w.runCelery(ctx, options.Wrapped(w.settings, w.plan), celery.Deps{
 		Log: w.log, Signals: w.signals, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Version: version(),
-		ExitUsage: supervisor.ExitUsage, ExitFailure: supervisor.ExitFailure, ExitChildren: supervisor.ExitChildren,
+		OpenKeeper: openKeeper(w.log),
+		ExitUsage:  supervisor.ExitUsage, ExitFailure: supervisor.ExitFailure, ExitChildren: supervisor.ExitChildren,
 	})
 }

@@ -21,6 +21,9 @@ import (
 // silentReady is when a worker whose agent has not said a word counts as ready.
 const silentReady = 10 * time.Second
 
+// silentEnd is when a worker whose agent has hung up would be known to have died.
+const silentEnd = 3 * time.Second
+
 // child is one celery worker.
 type child struct {
 	id      pool.ChildID
@@ -41,6 +44,7 @@ type child struct {
 	keeper  *keeping // nil: nobody looks after what it holds
 	oom     bool     // killed for memory
 	gone    bool     // its process is
+	hungUp  time.Time
 }
 
 // start runs a worker for a slot.
@@ -60,6 +64,7 @@ func (l *loop) start(a pool.StartChild) {
 		return
 	}
 	c.pid, c.link = cmd.Process.Pid, ours
+	theirs.Close()
 	l.children[c.id] = c
 	if l.cfg.OOMScoreAdj != 0 {
 		_ = process.SetOOMScoreAdj(c.pid, l.cfg.OOMScoreAdj) // it has ended, or /proc is read-only
@@ -72,8 +77,7 @@ func (l *loop) start(a pool.StartChild) {
 		// it held is.
 		killed := tree.KillGroup(cmd.Process.Pid)
 		l.post(func() { c.gone = true })
-		_, _ = theirs.WriteString("\n" + lastWord) // nobody listens: the loop has ended
-		theirs.Close()
+		hangUp(ours)
 		<-heard
 		l.post(func() { l.onExit(c, cmd, killed) })
 	}()
@@ -221,6 +225,9 @@ func (l *loop) signal(pid int, sig syscall.Signal) {
 // silent takes workers for ready whose agent says nothing.
 func (l *loop) silent() {
 	for _, c := range l.children {
+		if !c.hungUp.IsZero() && time.Since(c.hungUp) > silentEnd && !c.off && !c.told {
+			l.onSaid(c.id, said{Said: "off", Why: "the process that it was in runs another program"})
+		}
 		if !c.ready && !c.told && (!c.heard || c.off) && time.Since(c.begun) > silentReady {
 			l.log.Warn("nothing is heard of a worker's agent; it is taken for ready and its tasks are not counted", zap.String("node", c.node))
 			l.becomesReady(c)

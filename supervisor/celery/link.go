@@ -17,7 +17,7 @@ import (
 // said is one line of the agent that is an object; those about single deliveries and
 // tasks are arrays (package held).
 type said struct {
-	Said   string     `json:"said"` // hello, ready, broker, counts, leaving, off; end is ours
+	Said   string     `json:"said"` // hello, ready, broker, counts, leaving, off
 	Why    string     `json:"why"`
 	Node   string     `json:"node"`
 	Python string     `json:"python"`
@@ -61,15 +61,22 @@ func socketpair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "agent"), os.NewFile(uintptr(fds[1]), "supervisor"), nil
 }
 
-// lastWord is written at the agent's end when its process is gone: what is read
-// before it is all that the agent ever said, though other processes may still hold
-// that end. A newline goes before it, since the agent may have died within a line.
-const lastWord = "{\"said\":\"end\"}\n"
+// hangUp makes the reader of our end find the end after all that was ever said, though
+// other processes than the one that is gone may still hold the agent's end.
+func hangUp(link *os.File) {
+	raw, err := link.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RD) })
+	}
+	if err != nil {
+		link.Close() // never seen; and better than to wait for ever
+	}
+}
 
 // longestLine bounds what an agent may say at once; more is nonsense.
 const longestLine = 1 << 20
 
-// listen reads until the last word, or the end of the link. What comes at once goes
+// listen reads until the end of the link. What comes at once goes
 // to the loop at once: a busy worker says thousands of lines a second.
 func (l *loop) listen(id pool.ChildID, link *os.File) {
 	var pending []byte
@@ -80,7 +87,6 @@ func (l *loop) listen(id pool.ChildID, link *os.File) {
 		at := bytes.LastIndexByte(pending, '\n') + 1
 		whole := bytes.Clone(pending[:at])
 		pending = append(pending[:0], pending[at:]...)
-		over := bytes.HasSuffix(whole, []byte(lastWord))
 		if len(whole) > 0 {
 			l.post(func() { l.onLines(id, whole) })
 		}
@@ -88,9 +94,19 @@ func (l *loop) listen(id pool.ChildID, link *os.File) {
 			l.post(func() { l.onSaid(id, said{Said: "off", Why: "it speaks nonsense: a line without an end"}) })
 			pending = nil
 		}
-		if over || err != nil {
+		if err != nil {
+			l.post(func() { l.onHungUp(id) })
 			return
 		}
+	}
+}
+
+// onHungUp: the agent will not say anything more. Its process has died, or runs another
+// program now (Celery does so for HUP).
+func (l *loop) onHungUp(id pool.ChildID) {
+	if c := l.children[id]; c != nil {
+		c.hungUp = time.Now()
+		l.watch.Left(uint64(id))
 	}
 }
 

@@ -41,7 +41,6 @@ var notWithCelery = map[string]string{
 	"purge":                 "every worker that is started in the place of another would purge again; use `celery purge`",
 	"statedb":               "workers that are replaced while they run would write the same file",
 	"memory-kill-per-child": "a whole worker is not killed in the middle of its tasks; --max-memory-per-child replaces it",
-	"poison-limit":          celeryDecides,
 	"on-cutoff":             celeryDecides,
 	"depth":                 celeryDecides,
 	"stuck-after":           celeryDecides,
@@ -51,6 +50,7 @@ var notWithCelery = map[string]string{
 const (
 	celeryDecides = "Celery decides about deliveries and executors there"
 	noChildren    = "the number of executors is --concurrency"
+	noHangs       = "executors take nothing by themselves; --stuck-after is about the whole worker"
 )
 
 // ForRuntime are the problems that the options have with one runtime, which was
@@ -91,6 +91,8 @@ func FateOf(s Setting, runtime string) (Who, string) {
 	switch row.Name {
 	case "children":
 		return Refused, noChildren
+	case "hang-timeout":
+		return Refused, noHangs
 	}
 	if why := onlyCeleryHas(s); why != "" {
 		return Refused, why

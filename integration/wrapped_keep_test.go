@@ -1,0 +1,210 @@
+//go:build integration
+
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"crisper/integration/harness"
+	"crisper/supervisor/ops"
+)
+
+// late makes every task of the app one that is acknowledged late.
+var late = map[string]any{"task_acks_late": true}
+
+func eachCelery(t *testing.T, test func(t *testing.T, o harness.Options)) {
+	t.Run("newest", func(t *testing.T) { test(t, harness.Options{}) })
+	t.Run("oldest", func(t *testing.T) { test(t, harness.Old(t)) })
+}
+
+// reserved waits until a worker has all these deliveries in hand.
+func (w *wrapped) reserved(s *harness.Stage, n int) {
+	w.t.Helper()
+	ctx := harness.Deadline(w.t, 30*time.Second)
+	for {
+		if got, err := s.Redis.Unacked(ctx); err == nil && got == n {
+			return
+		} else if ctx.Err() != nil {
+			w.t.Fatalf("%d deliveries in hand, want %d; %v", got, n, err)
+		}
+		time.Sleep(20 * time.Millisecond) // kombu tells nobody what it takes
+	}
+}
+
+func TestWhatAKilledWorkerHeldGoesBackAtOnceAndOnce(t *testing.T) {
+	eachCelery(t, func(t *testing.T, o harness.Options) {
+		s := harness.NewStage(t, o)
+		s.App.Conf = late
+		w := wrap(t, s, "-c", "2").ready()
+		var ids []string
+		for range 2 {
+			ids = append(ids, s.Send(t, harness.T("sleepy", 6)))
+		}
+		harness.Must(t, s.Journal.UntilStarted(harness.Deadline(t, 20*time.Second), ids...))
+		for n := range 6 {
+			ids = append(ids, s.Send(t, harness.T("tick", n)))
+		}
+		w.reserved(s, 8) // two that run, and six behind them
+		pid, killed, busy := w.slot(0).PID, time.Now(), harness.WatchBusy()
+		harness.Must(t, syscall.Kill(pid, syscall.SIGKILL))
+		_ = harness.Got(w.WaitLog(harness.Deadline(t, 10*time.Second), `"what a worker held was given back"`))(t)
+		if took := time.Since(killed); took > busy.Stretch(time.Second) {
+			t.Errorf("given back after %s", took)
+		}
+		harness.Must(t, s.Journal.UntilEnded(harness.Deadline(t, 40*time.Second), ids...))
+		harness.Must(t, s.Redis.UntilEmpty(harness.Deadline(t, 20*time.Second), "default"))
+		tasks := harness.Got(s.Journal.Tasks())(t)
+		for i, id := range ids {
+			starts := 1
+			if i < 2 {
+				starts = 2
+			}
+			if r := tasks[id]; r.Starts != starts || r.Ends != 1 {
+				t.Errorf("task %d: started %d times, ended %d times", i, r.Starts, r.Ends)
+			}
+		}
+		if !strings.Contains(w.LogText(), `"deliveries":8`) {
+			t.Error("not exactly eight deliveries were given back")
+		}
+		harness.Must(t, w.Signal(syscall.SIGTERM))
+		w.ends(0)
+	})
+}
+
+func TestAnEarlyTaskThatDiesWithItsWorkerIsNamedAndCounted(t *testing.T) {
+	s := harness.NewStage(t, harness.Options{})
+	w := wrap(t, s, "-c", "1").ready()
+	id := s.Send(t, harness.T("sleepy", 30))
+	harness.Must(t, s.Journal.UntilStarted(harness.Deadline(t, 20*time.Second), id))
+	behind := s.Send(t, harness.T("tick"))
+	w.reserved(s, 1) // the other one is acknowledged
+	harness.Must(t, syscall.Kill(w.slot(0).PID, syscall.SIGKILL))
+	line := harness.Got(w.WaitLog(harness.Deadline(t, 10*time.Second), `"a task that was acknowledged early is gone with its worker"`))(t)
+	if !strings.Contains(line, id) || !strings.Contains(line, "sample.sleepy") {
+		t.Errorf("it is not named: %s", line)
+	}
+	harness.Must(t, s.Journal.UntilEnded(harness.Deadline(t, 30*time.Second), behind))
+	_, metrics, err := w.Get(harness.Deadline(t, 5*time.Second), "/metrics")
+	if want := `crisper_tasks_finished_total{outcome="lost",task="sample.sleepy"} 1`; err != nil || !strings.Contains(metrics, want) {
+		t.Errorf("the metrics do not have %s; %v", want, err)
+	}
+	if r := harness.Got(s.Journal.Tasks())(t)[id]; r.Starts != 1 {
+		t.Errorf("it was started %d times", r.Starts)
+	}
+	harness.Must(t, w.Signal(syscall.SIGTERM))
+	w.ends(0)
+}
+
+func TestATaskLongerThanTheVisibilityTimeoutRunsOnce(t *testing.T) {
+	eachCelery(t, func(t *testing.T, o harness.Options) {
+		s := harness.NewStage(t, o)
+		s.App.Conf, s.App.Transport = late, map[string]any{"visibility_timeout": 3}
+		w := wrap(t, s, "-c", "1").ready()
+		id := s.Send(t, harness.T("sleepy", 12))
+		harness.Must(t, s.Journal.UntilStarted(harness.Deadline(t, 20*time.Second), id))
+		// A worker that starts sweeps first of all. What it must not find needs time to
+		// grow old: there is no event for that.
+		time.Sleep(6 * time.Second)
+		stock := harness.Got(s.StartStock(s.App, "-c", "1"))(t)
+		_ = harness.Got(stock.WaitLog(harness.Deadline(t, 30*time.Second), "ready."))(t)
+		harness.Must(t, s.Journal.UntilEnded(harness.Deadline(t, 30*time.Second), id))
+		harness.Must(t, s.Redis.UntilEmpty(harness.Deadline(t, 20*time.Second), "default"))
+		if r := harness.Got(s.Journal.Tasks())(t)[id]; r.Starts != 1 || r.Ends != 1 {
+			t.Errorf("started %d times, ended %d times", r.Starts, r.Ends)
+		}
+		harness.Must(t, w.Signal(syscall.SIGTERM))
+		w.ends(0)
+	})
+}
+
+// deafening makes a worker stop listening to its queues when a file appears, and go on
+// with everything else: what is left of it after a broken connection to Redis in the
+// versions that have that defect.
+const deafening = `
+import os, sys
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name != "celery.bin.worker": return None
+        sys.meta_path.remove(self)
+        from kombu.transport import redis
+        start = redis.Channel._brpop_start
+        def brpop_start(self, *args, **kwargs):
+            if not os.path.exists(os.environ["DEAF_WHEN"]): return start(self, *args, **kwargs)
+        redis.Channel._brpop_start = brpop_start
+        return None
+sys.meta_path.insert(0, Watch())
+`
+
+func TestAWorkerThatStoppedListeningIsReplacedAndItsTasksAreNotCut(t *testing.T) {
+	eachCelery(t, func(t *testing.T, o harness.Options) {
+		s := harness.NewStage(t, o)
+		dir := t.TempDir()
+		when := filepath.Join(dir, "now")
+		harness.Must(t, os.WriteFile(dir+"/sitecustomize.py", []byte(deafening), 0o644))
+		s.App.Env = append(s.App.Env, "DEAF_WHEN="+when, "PYTHONPATH="+dir+":"+s.Root+"/integration/sample")
+		w := wrap(t, s, "-c", "2", "--hang-timeout", "6s").ready()
+		first := w.slot(0).PID
+		long := s.Send(t, harness.T("sleepy", 25))
+		harness.Must(t, s.Journal.UntilStarted(harness.Deadline(t, 20*time.Second), long))
+		harness.Must(t, os.WriteFile(when, nil, 0o644))
+		// The request that waits at Redis is still answered, by one or the other of these.
+		ids := harness.Got(s.Client.Bulk(harness.T("tick"), 5))(t)
+		line := harness.Got(w.WaitLog(harness.Deadline(t, 30*time.Second), `"a worker hangs"`))(t)
+		if !strings.Contains(line, `"deaf":false`) {
+			t.Errorf("its loop turns: %s", line)
+		}
+		harness.Must(t, os.Remove(when))
+		w.until("another worker", func(o ops.State) bool { return o.Slots[0].PID != first && o.Slots[0].PID != 0 })
+		told(t, w.Worker, "hung")
+		harness.Must(t, s.Journal.UntilEnded(harness.Deadline(t, 40*time.Second), append(ids, long)...))
+		if v := harness.Got(s.Journal.Judge(append(ids, long)))(t); len(v.Lost)+len(v.Doubled) > 0 {
+			t.Errorf("lost %v, doubled %v", v.Lost, v.Doubled)
+		}
+		harness.Must(t, w.Signal(syscall.SIGTERM))
+		w.ends(0)
+	})
+}
+
+func TestAWorkerWhoseLoopStandsStillIsKilledAndWhatItHeldGoesBack(t *testing.T) {
+	s := harness.NewStage(t, harness.Options{})
+	s.App.Conf = late
+	w := wrap(t, s, "-c", "1", "--hang-timeout", "6s", "--children", "1").ready()
+	first := w.slot(0).PID
+	running := s.Send(t, harness.T("sleepy", 3))
+	harness.Must(t, s.Journal.UntilStarted(harness.Deadline(t, 20*time.Second), running))
+	held := harness.Got(s.Client.Bulk(harness.T("tick"), 3))(t)
+	w.reserved(s, 4)
+	waiting := harness.Got(s.Client.Bulk(harness.T("tick"), 3))(t)
+	harness.Must(t, syscall.Kill(first, syscall.SIGSTOP))
+	line := harness.Got(w.WaitLog(harness.Deadline(t, 30*time.Second), `"a worker hangs"`))(t)
+	if !strings.Contains(line, `"deaf":true`) {
+		t.Errorf("its loop stands still: %s", line)
+	}
+	harness.Must(t, s.Journal.UntilEnded(harness.Deadline(t, 40*time.Second), append(append(held, waiting...), running)...))
+	harness.Must(t, s.Redis.UntilEmpty(harness.Deadline(t, 20*time.Second), "default"))
+	if v := harness.Got(s.Journal.Judge(append(held, waiting...)))(t); len(v.Lost)+len(v.Doubled) > 0 {
+		t.Errorf("lost %v, doubled %v", v.Lost, v.Doubled)
+	}
+	harness.Must(t, w.Signal(syscall.SIGTERM))
+	w.ends(0)
+}
+
+func TestAMessageThatKeepsKillingWholeWorkersIsPutAside(t *testing.T) {
+	s := harness.NewStage(t, harness.Options{})
+	s.App.Conf = late
+	w := wrap(t, s, "-P", "solo", "--poison-limit", "2").ready()
+	id := s.Send(t, harness.T("die"))
+	line := harness.Got(w.WaitLog(harness.Deadline(t, 60*time.Second), `"a message was put into the dead-letter list`))(t)
+	if !strings.Contains(line, id) || !strings.Contains(line, `"deaths":2`) {
+		t.Errorf("it is not named: %s", line)
+	}
+	behind := s.Send(t, harness.T("tick"))
+	harness.Must(t, s.Journal.UntilEnded(harness.Deadline(t, 40*time.Second), behind))
+	harness.Must(t, w.Signal(syscall.SIGTERM))
+	w.ends(0)
+}
