@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"crisper/broker"
 	"crisper/supervisor/agent"
 	"crisper/supervisor/celery/hang"
 	"crisper/supervisor/ops"
@@ -31,12 +29,7 @@ type Config struct {
 	App, Hostname string
 	// Pool has Slots children; its StopTimeout and CutoffGrace are set by Run.
 	Pool pool.Config
-	// Command is run instead, as it is, by the one child that there may then be.
-	Command []string
-	// HangTimeout is how long a worker may take nothing although there is work and
-	// room; 0: for ever. PoisonLimit is with how many deaths a message is parked; 0: never.
-	HangTimeout time.Duration
-	PoisonLimit int
+	Care
 	// Grace bounds the drain, 0: for ever; Margin is kept at its end.
 	Grace, Margin time.Duration
 	// HTTP, Socket and TerminationLog are as in supervisor.Config.
@@ -50,8 +43,6 @@ type Deps struct {
 	Signals               <-chan os.Signal
 	Stdin, Stdout, Stderr *os.File
 	Version               string
-	// OpenKeeper chooses the client of a broker; nil, nil: there is none for its kind.
-	OpenKeeper func(BrokerInfo) (broker.Keeper, error)
 	// The exit codes of the program.
 	ExitUsage, ExitFailure, ExitChildren int
 }
@@ -73,12 +64,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) (exit int, err error) {
 	if err != nil {
 		return deps.ExitUsage, err
 	}
-	if len(cfg.Command) == 0 {
-		cfg.Python, err = agent.FindPython(cfg.Python, os.Environ())
-	} else {
-		cfg.Python, err = exec.LookPath(cfg.Command[0])
-	}
-	if err != nil {
+	if cfg.Python, err = agent.FindPython(cfg.Python, os.Environ()); err != nil {
 		return deps.ExitUsage, err
 	}
 	dir, cleanup, err := unpack()
@@ -102,12 +88,15 @@ func Run(ctx context.Context, cfg Config, deps Deps) (exit int, err error) {
 func newLoop(cfg Config, deps Deps, seats *pool.Pool, dir string) *loop {
 	registry := ops.NewRegistry()
 	l := &loop{
-		cfg: cfg, deps: deps, log: deps.Log, pool: seats, dir: dir, registry: registry, metrics: ops.NewMetrics(registry),
+		cfg: cfg, deps: deps, pool: seats, dir: dir, registry: registry, warden: newWarden(cfg.Care, deps.Log, ops.NewMetrics(registry)),
 		reaper: reaper.New(deps.Log), meter: process.NewTreeMeter(), begun: time.Now(),
-		children: map[pool.ChildID]*child{}, env: injected(os.Environ(), dir),
-		watch: hang.New(cfg.HangTimeout), keepers: map[string]*keeping{}, life: context.Background(),
+		env: injected(os.Environ(), dir),
 		// The senders are goroutines of ours, which wait; the loop is never slow.
 		events: make(chan func(), 64), over: make(chan struct{}),
+	}
+	l.post, l.ready, l.counted = l.into, l.becomesReady, l.onCounts
+	l.hung = func(c *child, h hang.Hung) {
+		l.step(pool.ChildHung{Child: c.id, Deaf: h.Deaf, Detail: h.Detail})
 	}
 	l.metrics.Build(deps.Version)
 	if group, err := process.OpenCgroup("", ""); err == nil {
@@ -121,31 +110,23 @@ func newLoop(cfg Config, deps Deps, seats *pool.Pool, dir string) *loop {
 // loop owns the pool. Everything below is touched by its goroutine only, but for
 // events, over, health and what never changes.
 type loop struct {
-	cfg      Config
-	deps     Deps
-	log      *zap.Logger
+	cfg  Config
+	deps Deps
+	*warden
 	pool     *pool.Pool
 	dir      string
 	env      []string
 	registry *prometheus.Registry
-	metrics  *ops.Metrics
 	reaper   *reaper.Reaper
 	meter    *process.Meter // by one measurement at a time
 	cgroup   *process.Cgroup
 	begun    time.Time
-	life     context.Context // of requests to the broker; ends with Run
 
 	events chan func()
 	over   chan struct{} // closed when the loop has ended
 	health atomic.Pointer[ops.Health]
 
-	children   map[pool.ChildID]*child
-	watch      *hang.Watch
-	keepers    map[string]*keeping // by broker; nil: not to be looked after
-	returning  int                 // dead workers whose deliveries are on their way back
-	patience   time.Time           // how long these are waited for at the end
-	python     string
-	celery     string
+	patience   time.Time // how long what dead workers held is waited for at the end
 	generation pool.Generation
 	measuring  bool
 	measured   time.Time

@@ -85,17 +85,10 @@ func (l *loop) start(a pool.StartChild) {
 }
 
 func (l *loop) cmd(node string, link *os.File) *exec.Cmd {
-	if len(l.cfg.Command) > 0 {
-		return l.child(l.cfg.Command, link)
-	}
 	args := append([]string{l.cfg.Python, "-m", "celery"}, l.cfg.Global...)
 	args = append(append(args, "worker"), l.cfg.Worker...)
-	return l.child(append(args, "--hostname="+node), link)
-}
-
-func (l *loop) child(args []string, link *os.File) *exec.Cmd {
 	return &exec.Cmd{
-		Path: l.cfg.Python, Args: args, Env: l.env,
+		Path: l.cfg.Python, Args: append(args, "--hostname="+node), Env: l.env,
 		Stdin: l.deps.Stdin, Stdout: l.deps.Stdout, Stderr: l.deps.Stderr, ExtraFiles: []*os.File{link},
 		SysProcAttr: attributes(),
 	}
@@ -136,26 +129,8 @@ func (l *loop) onExit(c *child, cmd *exec.Cmd, killed int) {
 		text += "; what it said is in the log above"
 	}
 	l.watch.Left(uint64(c.id))
-	l.ownEnd(c, st)
 	l.step(pool.ChildExited{Child: c.id, Status: text, OK: st.OK()})
 	l.giveBack(c, text)
-}
-
-// ownEnd: a command that is run as it was given and ends by itself in good order, or
-// before it was ever ready, is the end of the pod, as it would be without us.
-func (l *loop) ownEnd(c *child, st reaper.Status) {
-	if len(l.cfg.Command) == 0 || l.draining || c.told || (c.ready && !st.OK()) || c.oom {
-		return
-	}
-	l.draining = true
-	l.exit = st.Code
-	if st.Signal != 0 {
-		l.exit = 128 + int(st.Signal)
-	}
-	if !st.OK() {
-		l.why = errors.New("the worker ended before it was ready: " + st.String())
-	}
-	l.step(pool.DrainBegan{})
 }
 
 func statusOf(cmd *exec.Cmd) reaper.Status {
@@ -179,12 +154,6 @@ func (l *loop) stop(id pool.ChildID) {
 		l.leaves(c)
 		l.signal(c.pid, syscall.SIGTERM)
 	}
-}
-
-// leaves: it was told to.
-func (l *loop) leaves(c *child) {
-	c.told = true
-	l.watch.Left(uint64(c.id))
 }
 
 // kill: who was told TERM and is still here gets Celery's cold shutdown, and in the

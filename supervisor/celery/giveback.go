@@ -18,23 +18,23 @@ const namedTasks = 50
 
 // giveBack returns to the broker what a worker that is gone still held, and tells of
 // the tasks that went with it. Nobody of its processes lives any more.
-func (l *loop) giveBack(c *child, why string) {
+func (w *warden) giveBack(c *child, why string) {
 	list := c.hand.Deliveries(score(time.Now().Add(time.Hour)))
 	if c.keeper == nil || len(list) == 0 {
-		l.tellGone(c, c.hand.Gone(nil), why)
+		w.tellGone(c, c.hand.Gone(nil), why)
 		return
 	}
 	blamed := !c.told || c.oom
 	for i := range list {
 		list[i].Died = list[i].Died && blamed
-		list[i].Limit = l.cfg.PoisonLimit
+		list[i].Limit = w.PoisonLimit
 	}
-	l.returning++
+	w.returning++
 	go func() {
-		returned, err := restore(l.life, c.keeper, list, func(err error) {
-			l.log.Warn("cannot give back what a dead worker held; it is tried again", zap.String("node", c.node), zap.Error(err))
+		returned, err := restore(w.life, c.keeper, list, func(err error) {
+			w.log.Warn("cannot give back what a dead worker held; it is tried again", zap.String("node", c.node), zap.Error(err))
 		})
-		l.post(func() { l.onReturned(c, returned, why, err) })
+		w.post(func() { w.onReturned(c, returned, why, err) })
 	}()
 }
 
@@ -58,10 +58,10 @@ func restore(ctx context.Context, k broker.Keeper, list []broker.Held, complain 
 	}
 }
 
-func (l *loop) onReturned(c *child, returned []broker.Returned, why string, err error) {
-	l.returning--
+func (w *warden) onReturned(c *child, returned []broker.Returned, why string, err error) {
+	w.returning--
 	if err != nil {
-		l.log.Error("what a worker held was not given back: it comes back after the visibility timeout", zap.String("node", c.node), zap.Error(err))
+		w.log.Error("what a worker held was not given back: it comes back after the visibility timeout", zap.String("node", c.node), zap.Error(err))
 	}
 	back := 0
 	for _, r := range returned {
@@ -70,29 +70,29 @@ func (l *loop) onReturned(c *child, returned []broker.Returned, why string, err 
 			continue
 		}
 		task := c.hand.TaskOf(r.Tag)
-		l.metrics.Parked(task.Name)
-		l.metrics.TaskFinished(task.Name, "parked", 0)
-		l.log.Error("a message was put into the dead-letter list: workers died while running it",
+		w.metrics.Parked(task.Name)
+		w.metrics.TaskFinished(task.Name, "parked", 0)
+		w.log.Error("a message was put into the dead-letter list: workers died while running it",
 			zap.String("task", task.Name), zap.String("id", task.ID), zap.String("queue", r.Queue), zap.Int("deaths", r.Deaths))
 	}
-	l.metrics.Settled("restore", back)
-	l.metrics.Settled("park", len(returned)-back)
+	w.metrics.Settled("restore", back)
+	w.metrics.Settled("park", len(returned)-back)
 	if back > 0 {
-		l.log.Warn("what a worker held was given back", zap.String("node", c.node), zap.Int("deliveries", back))
+		w.log.Warn("what a worker held was given back", zap.String("node", c.node), zap.Int("deliveries", back))
 	}
-	l.tellGone(c, c.hand.Gone(returned), why)
+	w.tellGone(c, c.hand.Gone(returned), why)
 }
 
 // tellGone: tasks that were acknowledged when they began end with their worker.
-func (l *loop) tellGone(c *child, gone []held.Task, why string) {
+func (w *warden) tellGone(c *child, gone []held.Task, why string) {
 	for i, t := range gone {
-		l.metrics.TaskFinished(t.Name, "lost", 0)
+		w.metrics.TaskFinished(t.Name, "lost", 0)
 		if i < namedTasks {
-			l.log.Warn("a task that was acknowledged early is gone with its worker", zap.String("task", t.Name), zap.String("id", t.ID),
+			w.log.Warn("a task that was acknowledged early is gone with its worker", zap.String("task", t.Name), zap.String("id", t.ID),
 				zap.String("node", c.node), zap.String("status", why))
 		}
 	}
 	if len(gone) > namedTasks {
-		l.log.Warn("more tasks are gone with their worker", zap.Int("tasks", len(gone)-namedTasks), zap.String("node", c.node))
+		w.log.Warn("more tasks are gone with their worker", zap.Int("tasks", len(gone)-namedTasks), zap.String("node", c.node))
 	}
 }

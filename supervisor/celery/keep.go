@@ -32,39 +32,49 @@ const (
 
 // keeperFor opens a keeper for a broker, once for all workers that use it; nil when
 // there is none for this kind of broker.
-func (l *loop) keeperFor(info BrokerInfo) *keeping {
+func (w *warden) keeperFor(info BrokerInfo) *keeping {
 	text, _ := json.Marshal(info) // was just read from JSON
-	k, known := l.keepers[string(text)]
-	if known || l.deps.OpenKeeper == nil {
+	k, known := w.keepers[string(text)]
+	if known || w.OpenKeeper == nil {
 		return k
 	}
-	keeper, err := l.deps.OpenKeeper(info)
+	keeper, err := w.OpenKeeper(info)
 	switch {
 	case err != nil:
-		l.log.Warn("deliveries of workers are not looked after: renewal, hang detection and giving back are off", zap.Error(err))
+		w.log.Warn("deliveries of workers are not looked after: renewal, hang detection and giving back are off", zap.Error(err))
 	case keeper == nil:
-		l.log.Info("the broker is not Redis: it gives back itself what a dead worker held, and workers are not judged by its backlog")
+		w.log.Info("the broker is not Redis: it gives back itself what a dead worker held, and workers are not judged by its backlog")
 	default:
 		k = &keeping{Keeper: keeper, renewed: time.Now()}
 	}
-	l.keepers[string(text)] = k
+	w.keepers[string(text)] = k
 	return k
 }
 
-func (l *loop) closeKeepers() {
-	for _, k := range l.keepers {
+func (w *warden) closeKeepers() {
+	for _, k := range w.keepers {
 		if k != nil {
 			k.Close()
 		}
 	}
 }
 
-func (l *loop) round(k *keeping) time.Duration {
+func (w *warden) round(k *keeping) time.Duration {
 	every := longestRound
-	if l.cfg.HangTimeout > 0 {
-		every = min(every, l.cfg.HangTimeout/12)
+	if w.HangTimeout > 0 {
+		every = min(every, w.HangTimeout/12)
 	}
 	return max(shortestRound, min(every, k.renewal()/2))
+}
+
+// untilRound is how long it is to the next round, at most wait.
+func (w *warden) untilRound(wait time.Duration) time.Duration {
+	for _, k := range w.keepers {
+		if k != nil && !k.busy {
+			wait = min(wait, time.Until(k.looked.Add(w.round(k))))
+		}
+	}
+	return wait
 }
 
 // renewal is how old a delivery's score gets: a third of the visibility timeout.
@@ -81,33 +91,33 @@ type asked struct {
 }
 
 // keep begins a round with each broker for which it is time.
-func (l *loop) keep() {
-	for _, k := range l.keepers {
-		if k == nil || k.busy || time.Since(k.looked) < l.round(k) {
+func (w *warden) keep() {
+	for _, k := range w.keepers {
+		if k == nil || k.busy || time.Since(k.looked) < w.round(k) {
 			continue
 		}
 		k.busy, k.looked = true, time.Now()
-		ask := l.question(k)
+		ask := w.question(k)
 		go func() {
-			ctx, cancel := context.WithCancel(l.life)
+			ctx, cancel := context.WithCancel(w.life)
 			defer cancel()
 			ask.put(ctx, k.Keeper)
-			l.post(func() { l.onAnswer(k, ask) })
+			w.post(func() { w.onAnswer(k, ask) })
 		}()
 	}
 }
 
-func (l *loop) question(k *keeping) *asked {
+func (w *warden) question(k *keeping) *asked {
 	ask := &asked{}
-	if !l.draining && l.cfg.HangTimeout > 0 {
-		ask.queues = l.watch.Queues()
+	if !w.leaving && w.HangTimeout > 0 {
+		ask.queues = w.watch.Queues()
 	}
 	if time.Since(k.renewed) < k.renewal() {
 		return ask
 	}
 	k.renewed = time.Now()
 	before := score(time.Now().Add(-justTaken))
-	for id, c := range l.children {
+	for id, c := range w.children {
 		if held := c.hand.Deliveries(before); c.keeper == k && len(held) > 0 {
 			ask.of, ask.held = append(ask.of, id), append(ask.held, held)
 		}
@@ -132,34 +142,34 @@ func (a *asked) put(ctx context.Context, k broker.Keeper) {
 	}
 }
 
-func (l *loop) onAnswer(k *keeping, a *asked) {
+func (w *warden) onAnswer(k *keeping, a *asked) {
 	k.busy = false
 	for i, scores := range a.scores {
-		if c := l.children[a.of[i]]; c != nil {
+		if c := w.children[a.of[i]]; c != nil {
 			if lost := c.hand.Renewed(a.held[i], scores); len(lost) > 0 {
-				l.log.Warn("deliveries in a worker's hands were restored by somebody and are in another's: their tasks may run twice",
+				w.log.Warn("deliveries in a worker's hands were restored by somebody and are in another's: their tasks may run twice",
 					zap.String("node", c.node), zap.Int("deliveries", len(lost)))
 			}
 		}
 	}
 	if a.err != nil {
-		l.watch.Unmeasured()
+		w.watch.Unmeasured()
 		k.renewed = time.Time{} // again in the next round
 		if !k.failed {
-			l.log.Warn("cannot look after the deliveries of workers; it is tried again", zap.Error(a.err))
+			w.log.Warn("cannot look after the deliveries of workers; it is tried again", zap.Error(a.err))
 		}
 	} else if a.ready != nil {
-		l.judge(a.ready)
+		w.judge(a.ready)
 	}
 	k.failed = a.err != nil
 }
 
 // judge replaces workers that take nothing.
-func (l *loop) judge(ready map[string]int64) {
-	for _, h := range l.watch.Measured(time.Now(), ready, nil) {
-		if c := l.children[pool.ChildID(h.Child)]; c != nil {
-			l.log.Warn("a worker hangs", zap.String("node", c.node), zap.Bool("deaf", h.Deaf), zap.String("detail", h.Detail))
-			l.step(pool.ChildHung{Child: c.id, Deaf: h.Deaf, Detail: h.Detail})
+func (w *warden) judge(ready map[string]int64) {
+	for _, h := range w.watch.Measured(time.Now(), ready, nil) {
+		if c := w.children[pool.ChildID(h.Child)]; c != nil {
+			w.log.Warn("a worker hangs", zap.String("node", c.node), zap.Bool("deaf", h.Deaf), zap.String("detail", h.Detail))
+			w.hung(c, h)
 		}
 	}
 }

@@ -78,7 +78,7 @@ const longestLine = 1 << 20
 
 // listen reads until the end of the link. What comes at once goes
 // to the loop at once: a busy worker says thousands of lines a second.
-func (l *loop) listen(id pool.ChildID, link *os.File) {
+func (w *warden) listen(id pool.ChildID, link *os.File) {
 	var pending []byte
 	buffer := make([]byte, 64<<10)
 	for {
@@ -88,14 +88,14 @@ func (l *loop) listen(id pool.ChildID, link *os.File) {
 		whole := bytes.Clone(pending[:at])
 		pending = append(pending[:0], pending[at:]...)
 		if len(whole) > 0 {
-			l.post(func() { l.onLines(id, whole) })
+			w.post(func() { w.onLines(id, whole) })
 		}
 		if len(pending) > longestLine {
-			l.post(func() { l.onSaid(id, said{Said: "off", Why: "it speaks nonsense: a line without an end"}) })
+			w.post(func() { w.onSaid(id, said{Said: "off", Why: "it speaks nonsense: a line without an end"}) })
 			pending = nil
 		}
 		if err != nil {
-			l.post(func() { l.onHungUp(id) })
+			w.post(func() { w.onHungUp(id) })
 			return
 		}
 	}
@@ -103,15 +103,15 @@ func (l *loop) listen(id pool.ChildID, link *os.File) {
 
 // onHungUp: the agent will not say anything more. Its process has died, or runs another
 // program now (Celery does so for HUP).
-func (l *loop) onHungUp(id pool.ChildID) {
-	if c := l.children[id]; c != nil {
+func (w *warden) onHungUp(id pool.ChildID) {
+	if c := w.children[id]; c != nil {
 		c.hungUp = time.Now()
-		l.watch.Left(uint64(id))
+		w.watch.Left(uint64(id))
 	}
 }
 
-func (l *loop) onLines(id pool.ChildID, text []byte) {
-	c := l.children[id]
+func (w *warden) onLines(id pool.ChildID, text []byte) {
+	c := w.children[id]
 	if c == nil {
 		return
 	}
@@ -119,13 +119,13 @@ func (l *loop) onLines(id pool.ChildID, text []byte) {
 		if len(line) == 0 || c.off {
 			continue
 		}
-		if err := l.onLine(c, line); err != nil {
-			l.onSaid(id, said{Said: "off", Why: "it speaks nonsense: " + err.Error()})
+		if err := w.onLine(c, line); err != nil {
+			w.onSaid(id, said{Said: "off", Why: "it speaks nonsense: " + err.Error()})
 		}
 	}
 }
 
-func (l *loop) onLine(c *child, line []byte) error {
+func (w *warden) onLine(c *child, line []byte) error {
 	var s said
 	took, err := false, error(nil)
 	if line[0] == '[' {
@@ -139,37 +139,37 @@ func (l *loop) onLine(c *child, line []byte) error {
 	case err != nil:
 		return err
 	case took:
-		l.watch.Took(time.Now(), uint64(c.id))
+		w.watch.Took(time.Now(), uint64(c.id))
 	case s.Said != "":
-		l.onSaid(c.id, s)
+		w.onSaid(c.id, s)
 	}
 	return nil
 }
 
-func (l *loop) onSaid(id pool.ChildID, s said) {
-	c := l.children[id]
+func (w *warden) onSaid(id pool.ChildID, s said) {
+	c := w.children[id]
 	if c == nil {
 		return
 	}
 	c.heard = true
 	switch s.Said {
 	case "hello":
-		l.python = s.Python
+		w.python = s.Python
 	case "ready":
-		l.celery = s.Celery
-		l.watch.Ready(time.Now(), uint64(id), s.Pool)
-		l.becomesReady(c)
+		w.celery = s.Celery
+		w.watch.Ready(time.Now(), uint64(id), s.Pool)
+		w.ready(c)
 	case "broker":
-		c.keeper = l.keeperFor(s.Broker)
+		c.keeper = w.keeperFor(s.Broker)
 	case "counts":
-		l.watch.Said(time.Now(), uint64(id), reportOf(s.counts))
-		l.onCounts(c, s.counts)
+		w.watch.Said(time.Now(), uint64(id), reportOf(s.counts))
+		w.counted(c, s.counts)
 	case "leaving":
-		l.leaves(c) // told by whomever: what follows a TERM is QUIT
+		w.leaves(c) // told by whomever: what follows a TERM is QUIT
 	case "off":
 		c.off = true
-		l.watch.Left(uint64(id))
-		l.log.Warn("the agent of a worker is off", zap.String("node", c.node), zap.String("why", s.Why))
+		w.watch.Left(uint64(id))
+		w.log.Warn("the agent of a worker is off", zap.String("node", c.node), zap.String("why", s.Why))
 	}
 }
 

@@ -41,6 +41,7 @@ func (l *loop) run(ctx context.Context) (int, error) {
 			l.drain()
 		}
 		l.measure()
+		l.warden.leaving = l.draining
 		l.keep()
 		l.publish()
 	}
@@ -58,19 +59,15 @@ func (l *loop) pause() time.Duration {
 	if !l.measuring {
 		wait = min(wait, time.Until(l.measured.Add(l.measureEvery())))
 	}
-	for _, k := range l.keepers {
-		if k != nil && !k.busy {
-			wait = min(wait, time.Until(k.looked.Add(l.round(k))))
-		}
-	}
+	wait = min(wait, l.untilRound(wait))
 	if at := l.pool.NextWake(); !at.IsZero() {
 		wait = min(wait, time.Until(at))
 	}
 	return max(wait, 0)
 }
 
-// post brings something into the loop; nothing when it has ended.
-func (l *loop) post(do func()) {
+// into brings something into the loop; nothing when it has ended.
+func (l *loop) into(do func()) {
 	select {
 	case l.events <- do:
 	case <-l.over:
@@ -104,20 +101,6 @@ func (l *loop) onSignal(sig os.Signal) {
 		l.reload()
 	case syscall.SIGUSR1:
 		l.dump()
-		l.passOn(sig)
-	default:
-		l.passOn(sig)
-	}
-}
-
-// passOn: what means nothing to us is for the command, where that is run as given.
-func (l *loop) passOn(sig os.Signal) {
-	number, ok := sig.(syscall.Signal)
-	if len(l.cfg.Command) == 0 || !ok {
-		return
-	}
-	for _, c := range l.children {
-		l.signal(c.pid, number)
 	}
 }
 
