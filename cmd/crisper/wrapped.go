@@ -20,9 +20,10 @@ func (w *worker) wrapped(ctx context.Context, why []string) (int, error) {
 	}
 	say("whole Celery workers run this app", zap.String("runtime", "celery"), zap.Strings("reasons", why))
 	beSmall()
-	return w.runCelery(ctx, options.Wrapped(w.settings, w.plan), celery.Deps{
+	cfg := options.Wrapped(w.settings, w.plan)
+	cfg.OpenKeeper = openKeeper(w.log)
+	return w.runCelery(ctx, cfg, celery.Deps{
 		Log: w.log, Signals: w.signals, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Version: version(),
-		OpenKeeper: openKeeper(w.log),
-		ExitUsage:  supervisor.ExitUsage, ExitFailure: supervisor.ExitFailure, ExitChildren: supervisor.ExitChildren,
+		ExitUsage: supervisor.ExitUsage, ExitFailure: supervisor.ExitFailure, ExitChildren: supervisor.ExitChildren,
 	})
 }
