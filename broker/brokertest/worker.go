@@ -10,7 +10,7 @@ import (
 )
 
 // patience is how long the suite waits for what must come; far more than it takes.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // Worker runs a consumer in a test and keeps what it reports.
 type Worker struct {

@@ -113,6 +113,12 @@ func TestSentinelNamesTheMasterAndAFailoverIsFollowed(t *testing.T) {
 	})
 	brokertest.Await[broker.Disconnected](w)
 	brokertest.Await[broker.Connected](w)
+	// Until then it may still be taken for the master, and what is settled there is lost.
+	old := first.server().client
+	await(t, "the old master follows", func() bool {
+		role, err := old.Do(t.Context(), "ROLE").Slice()
+		return err == nil && len(role) > 0 && role[0] == "slave"
+	})
 	await(t, "settled at the new master", func() bool {
 		gone, err := w.Settle(t.Context(), brokertest.All(held, broker.Ack))
 		return err == nil && len(gone) == 0
@@ -125,7 +131,7 @@ func TestSentinelNamesTheMasterAndAFailoverIsFollowed(t *testing.T) {
 // await looks until it is so.
 func await(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !so(); time.Sleep(50 * time.Millisecond) { // others' processes can only be looked at
+	for deadline := time.Now().Add(60 * time.Second); !so(); time.Sleep(50 * time.Millisecond) { // others' processes can only be looked at
 		if time.Now().After(deadline) {
 			t.Fatalf("never came: %s", what)
 		}
