@@ -198,9 +198,24 @@ func playOOM(l *life) {
 
 func equal(a, b []int) bool { return len(a) == len(b) && a[0] == b[0] && a[len(a)-1] == b[len(b)-1] }
 
-// A worker that is stopped leaves no trace of what it wants; it does not hold up the
-// end of the pod beyond its grace.
+// Workers that take nothing although messages wait are replaced, where the backlog can
+// be asked for: on Redis. Elsewhere a worker that is stopped does not hold up the end of
+// the pod beyond its grace.
 func playHang(l *life) {
+	if !l.c.exec() && l.c.transport() == "redis" {
+		l.begin("--hang-timeout", "5s")
+		before := l.workers()
+		for _, pid := range before {
+			harness.Must(l.t, syscall.Kill(pid, syscall.SIGSTOP))
+		}
+		l.fillsSockets()
+		l.untilSlots("two other workers", func(s ops.State) bool { return s.Slots[0].PID != before[0] && s.Slots[1].PID != before[1] })
+		l.says(`"reason":"hung"`)
+		harness.Must(l.t, harness.Until(l.wait(), "what they held to be run", func() bool { return l.lateEnded() }))
+		l.endsAfterTERM()
+		l.judge(cut)
+		return
+	}
 	l.begin("--grace", "6")
 	harness.Must(l.t, syscall.Kill(l.victim(), syscall.SIGSTOP))
 	l.send(TERM)
@@ -254,6 +269,33 @@ func playNeverReady(l *life) {
 	}
 	l.ends(got) // of the command: what Celery makes of TERM while it connects
 	l.judge(untouched)
+}
+
+// fillsSockets sends more than vanishes: each stopped worker waits in a BRPOP, and what
+// Redis answers to that is in nobody's hands any more (kombu's gap, not closed here).
+func (l *life) fillsSockets() {
+	l.t.Helper()
+	var ids []string
+	for range 8 {
+		ids = append(ids, harness.Got(l.g.client.Send(harness.T("tick")))(l.t))
+	}
+	harness.Must(l.t, harness.Until(l.wait(), "half of the tasks to run", func() bool {
+		runs, ended := l.runs(), 0
+		for _, id := range ids {
+			ended += runs[id].Ends
+		}
+		return ended >= len(ids)/2
+	}))
+}
+
+// lateEnded: every late-acknowledged task has ended.
+func (l *life) lateEnded() bool {
+	for id, r := range l.fates() {
+		if l.late[id] && r.Ends == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // workers are the pids of the Celery workers, by slot.
