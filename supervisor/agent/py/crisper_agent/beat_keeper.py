@@ -104,7 +104,7 @@ class Keeper:
         """(head, blueprint) of every entry, in Celery's order."""
         self.shapes.clear()
         general = self.general()
-        self.seen = self.fingerprint(general)
+        self.seen = self.fingerprint(general, self.heard())
         for name in [*self.scheduler.schedule, *self.errors]:
             entry = self.scheduler.schedule.get(name)
             if entry is None:
@@ -137,11 +137,14 @@ class Keeper:
             raise Broken(EAGER)
         return self.owner.of_entry(entry) or self.owner.of_task(entry.task)
 
-    def fingerprint(self, general):
-        """What decides about the blueprints; when it changes they are made anew."""
-        entries = [(name, copy.copy(entry), self.owner.of_task(entry.task))
-                   for name, entry in self.scheduler.schedule.items()]
-        return general, settings(self.app), entries
+    def fingerprint(self, general, heard):
+        """What decides about the blueprints; when it changes they are made anew. The entries
+        are looked at one by one, which takes seconds where there are very many, only when
+        somebody hears beat_init, who might change them."""
+        entries = self.scheduler.schedule
+        tasks = {task: self.owner.of_task(task) for task in {entry.task for entry in entries.values()}}
+        copies = [(name, copy.copy(entry)) for name, entry in entries.items()] if heard else None
+        return general, settings(self.app), tasks, len(entries), copies
 
     # -- messages
 
@@ -221,18 +224,23 @@ class Keeper:
         return {'records': {name: {'last': micros(last), 'count': count}
                             for name, (last, count) in found.items()}}
 
+    def heard(self):
+        from celery import signals
+        return signals.beat_init.has_listeners(self.service)
+
     def announce(self):
         """beat_init, once. The new entries when it has changed something."""
         from celery import signals
+        heard = self.heard()  # before: one that forgets itself has been heard
         if not self.announced:
             self.announced = True
             logging.getLogger('celery.beat').info('beat: Starting...')
             signals.beat_init.send(sender=self.service)
-        return list(self.describe_entries()) if self.changed() else None
+        return list(self.describe_entries()) if self.changed(heard) else None
 
-    def changed(self):
+    def changed(self, heard):
         try:
-            return self.fingerprint(self.general()) != self.seen
+            return self.fingerprint(self.general(), heard) != self.seen
         except Exception:
             return True  # arguments that cannot be compared
 

@@ -176,6 +176,29 @@ class Keeping(unittest.TestCase):
         self.assertEqual(blueprint, '')
         self.assertIsNone(keeper.announce())
 
+    def test_entries_are_compared_only_when_somebody_hears_beat_init(self):
+        from celery import signals
+        app = make_app('redis://127.0.0.1:1/0', beat_schedule={'one': {
+            'task': 'test.add', 'schedule': 10, 'args': (1, 2)}})
+        keeper = make_keeper(app)
+        list(keeper.describe_entries())
+        self.assertIsNone(keeper.seen[-1])
+
+        def change(sender, **kwargs):
+            sender.scheduler.schedule['one'].args = (3, 4)
+        signals.beat_init.connect(change, weak=False)
+        self.addCleanup(signals.beat_init.disconnect, change)
+        for known in (True, False):  # it was there when the entries were read, or came later
+            if known:
+                list(keeper.describe_entries())
+            keeper.announced = False
+            keeper.scheduler.schedule['one'].args = (1, 2)
+            list(keeper.describe_entries())
+            if not known:
+                keeper.seen = (*keeper.seen[:-1], None)
+            (head, blueprint), *_ = keeper.announce()
+            self.assertIn('[3, 4]', blueprint)
+
     def test_moments_in_a_zone_without_a_name_are_asked_for(self):
         zone = datetime.timezone(datetime.timedelta(hours=3))
         app = make_app('redis://127.0.0.1:1/0', beat_schedule={
