@@ -23,7 +23,7 @@ mkdir -p .cache
 report=.cache/reruns.txt
 rm -f "$report" .cache/unsteady.txt
 
-if ! "$go" run "$tool" --version >/dev/null 2>&1; then
+if ! GOBIN=$PWD/.cache/bin "$go" install "$tool" 2>/dev/null; then
     echo "integration tests: $tool cannot be fetched; with plain go test, which runs nothing a second time"
     exec "$go" test "${args[@]}" ${V:+-v} "${packages[@]}"
 fi
@@ -31,10 +31,15 @@ fi
 format=pkgname-and-test-fails
 [ -z "${V:-}" ] || format=standard-verbose
 # A subtest counts twice, with its parent: six are about three.
-"$go" run "$tool" --format "$format" --format-icons text --format-hide-empty-pkg --hide-summary skipped,output \
+.cache/bin/gotestsum --format "$format" --format-icons text --format-hide-empty-pkg --hide-summary skipped,output \
     --jsonfile .cache/integration.json --rerun-fails=1 --rerun-fails-max-failures=6 --rerun-fails-report "$report" \
-    --packages "${packages[*]}" -- "${args[@]}"
+    --packages "${packages[*]}" -- "${args[@]}" &
+running=$!
+trap 'kill -TERM "$running" 2>/dev/null' TERM INT # it ends go test, which nobody else would
+wait "$running"
 code=$?
+trap - TERM INT
+wait "$running" 2>/dev/null
 
 # The report has a line for each test that was run again: NAME: 2 runs, 1 failures.
 # A parent says nothing that its subtest does not say.
