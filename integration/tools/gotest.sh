@@ -10,7 +10,7 @@
 #
 # Without gotestsum (it cannot be fetched) it is plain go test, and nothing is run again.
 # Left behind: .cache/unsteady.txt, and .cache/integration.json with all durations
-# (go run GOTESTSUM tool slowest --jsonfile .cache/integration.json).
+# (.cache/bin/gotestsum tool slowest --jsonfile .cache/integration.json).
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 go=${GO:-go}
