@@ -96,8 +96,9 @@ func (l *life) start(options ...string) {
 	l.Worker = &harness.Worker{Process: p, HTTP: address}
 }
 
-// patience is for everything that takes seconds on an idle machine.
-const patience = 90 * time.Second
+// patience is for everything that takes seconds on an idle machine. (harness.Deadline
+// waits several times as long.)
+const patience = 30 * time.Second
 
 func (l *life) wait() context.Context { return harness.Deadline(l.t, patience) }
 
