@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 
@@ -13,6 +14,7 @@ import (
 
 	"crisper/cmd/crisper/internal/early"
 	"crisper/cmd/crisper/internal/options"
+	"crisper/supervisor/celery"
 	"crisper/supervisor/command/runner"
 )
 
@@ -27,7 +29,8 @@ takes one process for want of memory before the kernel takes the container, keep
   crisper exec --grace 30 --pre-stop-delay 5s -- uvicorn proj:app
   crisper exec --stop-signal QUIT -- nginx -g 'daemon off;'
 
-Nothing is injected: the command has our stdin, stdout, stderr and environment, with PYTHONUNBUFFERED=1 unless that is set.
+Nothing is injected, except into ` + "`celery worker`" + ` (see --agent): the command has our stdin, stdout, stderr and environment, with
+PYTHONUNBUFFERED=1 unless that is set.
 TERM again: hurry. TERM a third time: KILL. Exit code: the command's; 128+n for signal n; 126 and 127 when it cannot be run.`,
 		Annotations: map[string]string{rowsOf: "exec"},
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -95,9 +98,13 @@ func (p *program) exec(ctx context.Context, plan options.ExecPlan) error {
 	beSmall()
 	signals := early.Signals()
 	defer early.Stop()
-	exit, why, err := p.runCommand(ctx, plan.Config, runner.Deps{
-		Log: log, Signals: signals, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Version: version(),
-	})
+	deps := runner.Deps{Log: log, Signals: signals, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Version: version()}
+	if plan.Celery {
+		log.Info("the command is a Celery worker: the agent goes into it (--agent=off: it does not)")
+		plan.Care.OpenKeeper = openKeeper(log)
+		deps.Guest = celery.NewAttendant(plan.Care, log, filepath.Base(plan.Config.Args[0]))
+	}
+	exit, why, err := p.runCommand(ctx, plan.Config, deps)
 	if err != nil {
 		return exitError{exitUsage, err}
 	}

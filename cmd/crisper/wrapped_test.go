@@ -34,7 +34,8 @@ func TestWhatWrappedWorkersCannotHaveIsRefused(t *testing.T) {
 	for line, want := range map[string]string{
 		"--runtime=celery --purge":                     "--purge is refused with --runtime=celery",
 		"--runtime=celery -S state.db":                 "-S/--statedb is refused with --runtime=celery",
-		"--runtime=celery --poison-limit 2":            "--poison-limit is refused",
+		"--runtime=celery --on-cutoff fail":            "--on-cutoff is refused",
+		"--runtime=native --hang-timeout 5s":           "--hang-timeout is refused with --runtime=native: executors take nothing by themselves",
 		"--runtime=celery --memory-kill-per-child 1Gi": "not killed in the middle",
 		"--runtime=celery --children 0":                "--children must be at least 1",
 		"--runtime=celery -B":                          "-B/--beat is refused",

@@ -193,10 +193,8 @@ func (l *loop) signal(pid int, sig syscall.Signal) {
 
 // silent takes workers for ready whose agent says nothing.
 func (l *loop) silent() {
+	l.tellCut()
 	for _, c := range l.children {
-		if !c.hungUp.IsZero() && time.Since(c.hungUp) > silentEnd && !c.off && !c.told {
-			l.onSaid(c.id, said{Said: "off", Why: "the process that it was in runs another program"})
-		}
 		if !c.ready && !c.told && (!c.heard || c.off) && time.Since(c.begun) > silentReady {
 			l.log.Warn("nothing is heard of a worker's agent; it is taken for ready and its tasks are not counted", zap.String("node", c.node))
 			l.becomesReady(c)

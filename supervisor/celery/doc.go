@@ -19,11 +19,34 @@
 //
 // # The agent
 //
-// py/ is put on PYTHONPATH of the worker and nothing else is changed. It connects
-// to Celery's signals and tells, through a socketpair, when the worker is ready,
-// and four times a second what it has in hand and how many tasks it has accepted.
-// When it cannot work it says so once and is off; a worker of which nothing is
-// heard counts as ready after silentReady, and its tasks are not counted.
+// py/ is put on PYTHONPATH of the worker and nothing else is changed. Through a
+// socketpair it tells when the worker is ready, once a second and after every change
+// what it has in hand and whether its transport would take one more, and at once which
+// delivery was taken or let go of and which task begins or has ended (package held says
+// how that is made exact). For this it connects to Celery's signals and wraps six
+// functions that no signal stands for: append, ack, reject and restore_by_tag of the
+// Redis transport's QoS, task_accepted and task_ready of celery.worker.state. When it
+// cannot work it says so once and is off; a worker of which nothing is heard counts as
+// ready after silentReady, and its tasks are not counted.
+//
+// # What is done with it
+//
+// The warden does it, for the pool's loop and, as an Attendant, for the one worker of
+// `crisper exec -- celery`:
+//
+//	renewal    every third of the visibility timeout, or minute, the scores of all that
+//	           is in hand: a sweep never finds a long task too old
+//	judgement  what waits at the broker against what workers take (package hang): who
+//	           hangs is replaced; under exec it is ended, and the pod with it
+//	giving     when a worker is gone, however it went, and the last of its processes is
+//	back       too: what it still held goes back, in order; tasks acknowledged early that
+//	           ran in it are named in the log and counted as lost
+//	parking    a message whose task ran in PoisonLimit workers that died goes to the
+//	           dead-letter list instead
+//
+// A request that fails is repeated: renewal in the next round, giving back every second
+// until it is done or we leave. An answer that was lost costs nothing, since a delivery
+// that went back is not found again.
 //
 // # How tasks are counted
 //
@@ -37,7 +60,7 @@
 // # Authority
 //
 // The kernel says who lives. The agent is believed about what a worker does, and
-// is not asked whether it lives.
+// is not asked whether it lives. The broker is right about whose a delivery is.
 //
 // # Leaving
 //
@@ -52,7 +75,12 @@
 //
 // # What it deliberately does not do
 //
-// It speaks to no broker. What a worker held when it was killed comes back as
-// Celery has it: on Redis after the visibility timeout, on RabbitMQ at once. It
-// does not judge whether a worker that is ready takes tasks (no hang detection).
+// It takes no message and settles none of a worker that lives. With brokers other than
+// Redis it does nothing at all: RabbitMQ gives back by itself and at once, and what
+// waits there is not counted, so that nobody is judged. It does not write the result of
+// a task that went with its worker: the worker that would have to is gone, and another's
+// backend is not ours to use; the log, the metric and Celery's own silence remain. A
+// worker that runs its program anew (HUP to the worker itself) has no agent any more.
+// When we die with the worker (the node is gone) what it held comes back after the
+// visibility timeout, counted from the last renewal.
 package celery

@@ -82,21 +82,25 @@ func (l *loop) snapshot() ops.State {
 		slot := ops.SlotState{Slot: int(v.Slot), State: v.State.String(), Reason: string(v.Reason), Child: uint64(v.Child), PID: v.PID,
 			Generation: int(v.Generation), TasksDone: v.TasksDone, AgeSeconds: v.Age.Seconds()}
 		if c := l.children[v.Child]; c != nil {
-			l.describe(c, &slot)
+			slot.MemoryBytes, slot.Processes = c.memory, c.size
+			c.describe(&slot)
 		}
 		s.Slots = append(s.Slots, slot)
 	}
 	for _, c := range l.children {
 		s.Tasks.Received += int64(c.counts.Accepted)
 		s.Deliveries.Active += c.counts.Active
-		s.Deliveries.Reserved += max(0, c.counts.Reserved-c.counts.Active)
+		s.Deliveries.Reserved += c.waiting()
 	}
 	return s
 }
 
-func (l *loop) describe(c *child, slot *ops.SlotState) {
-	slot.MemoryBytes, slot.Processes = c.memory, c.size
-	slot.Queued = max(0, c.counts.Reserved-c.counts.Active)
+// waiting are the tasks in hand that have not begun.
+func (c *child) waiting() int { return max(0, c.counts.Reserved-c.counts.Active) }
+
+// describe adds what the agent says.
+func (c *child) describe(slot *ops.SlotState) {
+	slot.Queued = c.waiting()
 	if slot.State == pool.Ready.String() && c.counts.Active > 0 {
 		slot.State = pool.Busy.String()
 	}

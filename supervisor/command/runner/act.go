@@ -42,6 +42,9 @@ func (l *loop) act(acts []command.Action) {
 			l.log.Warn(a.Message, zap.String("detail", a.Detail))
 		case command.Leave:
 			l.done, l.exit, l.why = true, a.Code, a.Why
+			if l.guest != nil {
+				l.guest.Ended(l.text, max(time.Second, l.cfg.Command.Margin/2))
+			}
 		}
 	}
 }
@@ -52,7 +55,11 @@ func (l *loop) start() {
 	cmd, err := l.cmd()
 	var wait func() error
 	if err == nil {
-		wait, err = l.reaper.Start(cmd)
+		l.invite(cmd)
+		if wait, err = l.reaper.Start(cmd); err != nil && l.guest != nil {
+			l.guest.Failed()
+			l.guest = nil
+		}
 	}
 	if err != nil {
 		code, why := shellCode(l.cfg.Args[0], err)
@@ -65,6 +72,9 @@ func (l *loop) start() {
 		if err := process.SetOOMScoreAdj(pid, l.cfg.OOMScoreAdj); err != nil {
 			l.log.Info("the command keeps our oom_score_adj", zap.Error(err))
 		}
+	}
+	if l.guest != nil {
+		l.guest.Started()
 	}
 	l.next = append(l.next, command.Started{PID: pid})
 	go func() {
@@ -84,6 +94,7 @@ func (l *loop) onExit(st reaper.Status) {
 	if l.foreground {
 		takeTerminalBack(l.deps.Stdin)
 	}
+	l.text = text
 	l.step(command.Exited{Code: st.Code, Signal: st.Signal, Text: text})
 }
 
@@ -137,6 +148,9 @@ func (l *loop) tell(t command.Transition) {
 	l.metrics.Slots(map[string]int{to: 1})
 	l.recent = append([]ops.TransitionState{{At: time.Now(), From: from, To: to, Reason: string(t.Reason), Detail: t.Detail}}, l.recent...)
 	l.recent = l.recent[:min(len(l.recent), recentKept)]
+	if l.guest != nil && t.From == command.Ready && t.To == command.Draining && t.Reason != command.ReasonOOM {
+		l.guest.Leaving()
+	}
 	level := zap.InfoLevel
 	if t.Reason == command.ReasonOOM || t.Reason == command.ReasonCutoff {
 		level = zap.WarnLevel

@@ -37,6 +37,23 @@ type Deps struct {
 	Signals               <-chan os.Signal
 	Stdin, Stdout, Stderr *os.File
 	Version               string
+	// Guest looks after the command; nil: nobody does.
+	Guest Guest
+}
+
+// Guest is what is put into a command and looks after it beside us: the agent in a
+// `celery worker`. The methods are called by one goroutine.
+type Guest interface {
+	// Prepare returns the command's environment and its first extra file. end is called,
+	// by any goroutine, when the command has to go: killed, if it is deaf to signals.
+	Prepare(env []string, metrics *ops.Metrics, end func(deaf bool)) ([]string, *os.File, error)
+	Started()
+	Failed()
+	// Leaving: it was told to leave.
+	Leaving()
+	// Ended: nothing of it lives. It returns when all is done, or when the time is over.
+	Ended(status string, within time.Duration)
+	Describe(*ops.State)
 }
 
 // Run runs the command to its end. It returns the exit code of the process and,
@@ -93,6 +110,8 @@ type loop struct {
 	health atomic.Pointer[ops.Health]
 
 	next      []command.Event // answers that came while acting
+	guest     Guest           // nil: there is none, or it has nothing to do yet or any more
+	text      string          // how the command ended
 	measuring bool
 	measured  time.Time // when a measurement was last begun
 	startedAt time.Time

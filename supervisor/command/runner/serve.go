@@ -85,6 +85,9 @@ func (l *loop) snapshot() ops.State {
 		slot.MemoryBytes += p.Bytes
 	}
 	s.Slots = []ops.SlotState{slot}
+	if l.guest != nil && !l.done {
+		l.guest.Describe(&s)
+	}
 	return s
 }
 

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"crisper/supervisor/celery"
 	"crisper/supervisor/command"
 	"crisper/supervisor/command/runner"
 )
@@ -25,6 +27,9 @@ func ExecOnly() []Option {
 		{Name: "memory-limit-per-child", Kind: Memory, Metavar: "KIB", Group: groupExec, Who: Crisper, Default: "0",
 			Help: "End a process, or the command, when all its processes together have more memory than this; 0: never.",
 			Note: "In KiB or with a unit (800Mi). Pages that processes share are counted once. TERM first, KILL five seconds later."},
+		{Name: "agent", Kind: Choice, Choices: []string{"auto", "off"}, Metavar: "WHEN", Group: groupExec, Who: Crisper, Default: "auto",
+			Help: "auto: put the agent into a command that is `celery worker`; off: into none.",
+			Note: "Recognised are `celery … worker` and `python -m celery … worker`, without --detach."},
 		{Name: "memory-action", Kind: Choice, Choices: []string{string(command.Fattest), string(command.Whole)}, Metavar: "WHO", Group: groupExec, Who: Crisper, Default: string(command.Fattest),
 			Help: "Whom to end for memory (--memory-limit-per-child, --guard-hard): fattest (process of the tree) or command.",
 			Note: "If the command's own process is the fattest, it is the command in either case. Its exit code is then never 0."},
@@ -40,6 +45,8 @@ var execShares = map[string]string{
 	"guard-soft":    "Above this part of the pod's memory limit: one line in the log; 0: off.",
 	"guard-hard":    "Above this part: --memory-action, by KILL, before the kernel takes the pod; 0: off.",
 	"oom-score-adj": "The command's oom_score_adj is ours plus this, so that the kernel takes it first; 0: the same.",
+	"hang-timeout":  "End a `celery worker` that takes nothing for so long although messages wait and it has room; 0: never.",
+	"poison-limit":  "Put a message aside after it killed N `celery worker`s; 0: never.",
 	"socket":        "Admin socket for `crisper state` and `crisper drain`; off: none.",
 }
 
@@ -61,6 +68,9 @@ func Exec() []Option {
 type ExecPlan struct {
 	Config runner.Config
 	Log    Log
+	// Celery: the command is a Celery worker that gets the agent.
+	Celery bool
+	Care   celery.Care
 }
 
 // MakeExec turns settings into a plan for the command line args.
@@ -83,6 +93,8 @@ func MakeExec(s Settings, args []string, w World) (ExecPlan, error) {
 		},
 		Log: Log{Level: s["loglevel"].count(), Format: s["log-format"].Text, NoColor: s["no-color"].flag()},
 	}
+	plan.Celery = s["agent"].Text == "auto" && isCeleryWorker(args)
+	plan.Care = celery.Care{HangTimeout: s["hang-timeout"].duration(), PoisonLimit: s["poison-limit"].count()}
 	if !s["socket"].Given {
 		plan.Config.Socket = w.Socket
 	}
@@ -109,4 +121,34 @@ func notKill(sig syscall.Signal) error {
 		return errors.New("--stop-signal must be a signal that a command can act upon, not KILL or STOP")
 	}
 	return nil
+}
+
+// isCeleryWorker recognises `celery [OPTIONS] worker …` and `python -m celery …`. What
+// a shell or another program starts is not looked into.
+func isCeleryWorker(args []string) bool {
+	rest := args[1:]
+	switch name := filepath.Base(args[0]); {
+	case name == "celery":
+	case strings.HasPrefix(name, "python") && len(rest) > 1 && rest[0] == "-m" && rest[1] == "celery":
+		rest = rest[2:]
+	default:
+		return false
+	}
+	takesValue := map[string]bool{}
+	for _, row := range Global() {
+		if row.Kind != Flag {
+			takesValue["--"+row.Name] = true
+			takesValue["-"+row.Short] = row.Short != ""
+		}
+	}
+	for i := 0; i < len(rest); i++ {
+		switch {
+		case takesValue[rest[i]]:
+			i++
+		case strings.HasPrefix(rest[i], "-"):
+		default:
+			return rest[i] == "worker" && !slices.Contains(rest[i:], "--detach") && !slices.Contains(rest[i:], "-D")
+		}
+	}
+	return false
 }

@@ -21,7 +21,7 @@ func Wrapped(s Settings, plan Plan) celery.Config {
 	out := celery.Config{
 		Python: c.Python, App: s["app"].Text, Hostname: s["hostname"].Text, Pool: c.Pool, Grace: c.Grace, Margin: wrappedMargin(c.Grace),
 		HTTP: c.HTTP, Socket: c.Socket, TerminationLog: c.TerminationLog, OOMScoreAdj: c.OOMScoreAdj,
-		Care: celery.Care{HangTimeout: s["hang-timeout"].duration(), PoisonLimit: s["poison-limit"].count()},
+		Care:   celery.Care{HangTimeout: s["hang-timeout"].duration(), PoisonLimit: s["poison-limit"].count()},
 		Global: arguments(s, Global()), Worker: append(arguments(s, Worker()), c.Agent.Extra...),
 	}
 	return out
