@@ -33,8 +33,8 @@ func wrappedFaults() []fault {
 			patience: patience, setup: workerOf("", "-c", "3"), trial: killChild(false)},
 		{name: "pool-late", title: "kill -9 of a busy pool process, late acknowledgment", recovery: "kill → started again",
 			patience: patience, setup: workerOf("", "-c", "3"), trial: killChild(true)},
-		{name: "container", title: "kill -9 of everything at once, a peer survives", recovery: "kill → last late task in its hands started again",
-			promise: lateOnly, patience: slow, setup: peerSetup, trial: killContainer},
+		{name: "container", title: fmt.Sprintf("kill -9 of everything at once, a peer survives, visibility timeout %d s", visibility), recovery: "kill → last late task in its hands started again",
+			promise: lateOnly, patience: slow, setup: containerSetup, trial: killContainer},
 		{name: "oom", title: "kernel's OOM kill in a memory cgroup, siblings at work", recovery: "OOM kill → failure recorded",
 			patience: patience, setup: oomSetup, trial: oom},
 		{name: "term", title: fmt.Sprintf("TERM, tasks longer than the grace of %d s", grace), recovery: "TERM → exit",
@@ -128,6 +128,15 @@ func (t *trial) lastOf(mine map[string]int) {
 			t.recovery = max(t.recovery, t.recovered(s.id))
 		}
 	}
+}
+
+// visibility is short: when nobody is left who knows what a container held, its
+// messages come back as Celery has it. The default is an hour.
+const visibility = 10
+
+func containerSetup(ctx context.Context, l *lane) error {
+	l.app.Transport = map[string]any{"visibility_timeout": visibility}
+	return peerSetup(ctx, l)
 }
 
 // killContainer ends everything of one worker at once, as a node that dies does; the
