@@ -101,7 +101,7 @@ func (f *fleet) newTurns(within time.Duration, not ...int) int {
 func (f *fleet) leading() *replica {
 	f.t.Helper()
 	var found *replica
-	harness.Must(f.t, harness.Until(harness.Deadline(f.t, 20*time.Second), "a leader", func() bool {
+	harness.Must(f.t, harness.Until(harness.Deadline(f.t, time.Minute), "a leader", func() bool {
 		for _, r := range f.replicas {
 			if r.state(f.t.Context()).Leader {
 				found = r
@@ -115,7 +115,7 @@ func (f *fleet) leading() *replica {
 func TestOfTwoCeleryBeatsWithASchedulerOfTheirOwnOneTicksWhateverHappens(t *testing.T) {
 	t.Parallel()
 	f := childFleet(t, 3)
-	pid := f.newTurns(20 * time.Second)
+	pid := f.newTurns(time.Minute)
 	for range rounds(t) {
 		for _, fault := range []struct {
 			what  string
@@ -137,7 +137,7 @@ func TestOfTwoCeleryBeatsWithASchedulerOfTheirOwnOneTicksWhateverHappens(t *test
 			}
 			if fault.what == "STOP" {
 				harness.Must(t, old.Signal(syscall.SIGCONT))
-				harness.Must(t, old.WaitReady(harness.Deadline(t, 20*time.Second)))
+				harness.Must(t, old.WaitReady(harness.Deadline(t, time.Minute)))
 			} else {
 				f.replace(old)
 			}
@@ -151,7 +151,7 @@ func TestOfTwoCeleryBeatsWithASchedulerOfTheirOwnOneTicksWhateverHappens(t *test
 func TestACeleryBeatThatDiesIsStartedAgainAndOneThatHangsIsKilledWithTheTerm(t *testing.T) {
 	t.Parallel()
 	f := childFleet(t, 2)
-	pid := f.newTurns(20 * time.Second)
+	pid := f.newTurns(time.Minute)
 	lead := f.leading()
 	harness.Must(t, syscall.Kill(pid, syscall.SIGKILL))
 	pid = f.newTurns(20*time.Second, pid)
@@ -165,7 +165,7 @@ func TestACeleryBeatThatDiesIsStartedAgainAndOneThatHangsIsKilledWithTheTerm(t *
 	harness.Must(t, lead.Signal(syscall.SIGTERM))
 	f.newTurns(20*time.Second, pid)
 	t.Logf("another ticks %s after TERM with a frozen child", time.Since(began).Round(10*time.Millisecond))
-	if code, _, err := lead.Wait(harness.Deadline(t, 10*time.Second)); code != 0 || err != nil {
+	if code, _, err := lead.Wait(harness.Deadline(t, time.Minute)); code != 0 || err != nil {
 		t.Errorf("exit code %d, %v", code, err)
 	}
 	if _, err := os.Stat("/proc/" + strconv.Itoa(pid)); err == nil {

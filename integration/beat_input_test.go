@@ -48,7 +48,7 @@ func TestAnInvalidEntryIsNamedAndTheOthersRun(t *testing.T) {
 		"app.conf.beat_schedule['zero'] = {'task': 'beatapp.one', 'schedule': 0}\n")
 	f.grow(1)
 	f.ticks(2)
-	state := f.leader(20 * time.Second).state(t.Context())
+	state := f.leader(time.Minute).state(t.Context())
 	named := map[string]string{}
 	for _, e := range state.Invalid {
 		named[e.Entry] = e.Error
@@ -72,7 +72,7 @@ func TestTicksOfAnOutageAreMadeUpAndTheDeadlineIsKept(t *testing.T) {
 	time.Sleep(6 * time.Second) // longer than the Lease: it is not the broker's here
 	harness.Must(t, f.redis.Start(harness.Deadline(t, 30*time.Second)))
 	f.ticks(3)
-	if s := f.leader(20 * time.Second).state(t.Context()); s.Counts.CaughtUp == 0 || s.Term != 1 {
+	if s := f.leader(time.Minute).state(t.Context()); s.Counts.CaughtUp == 0 || s.Term != 1 {
 		t.Errorf("term %d, %+v", s.Term, s.Counts)
 	}
 	f.stop()
@@ -99,7 +99,7 @@ s.close()
 		t.Fatal(code, err)
 	}
 	f.grow(1)
-	harness.Must(t, harness.Until(harness.Deadline(t, 20*time.Second), "the records", func() bool { return f.records()["one"].Count > 0 }))
+	harness.Must(t, harness.Until(harness.Deadline(t, time.Minute), "the records", func() bool { return f.records()["one"].Count > 0 }))
 	f.ticks(1)
 	// Seven ticks are made up, and those since then came.
 	if r := f.records(); r["one"].Count < 41+7 || r["two"].Count > 20 {
@@ -116,7 +116,7 @@ func TestTheStatusTellsWhoLeadsHereAndFromAfar(t *testing.T) {
 	f.more = func(*replica) []string { return []string{"--socket", socket} }
 	f.grow(1)
 	f.ticks(2)
-	holder := f.leader(20 * time.Second).state(t.Context()).Holder
+	holder := f.leader(time.Minute).state(t.Context()).Holder
 	for what, args := range map[string][]string{
 		"here":      {"--socket", socket},
 		"from afar": {"-A", "beatapp", "--python", bed.Python, "--election", "redis", "--lease-name", "fleet"},

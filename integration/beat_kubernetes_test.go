@@ -71,7 +71,7 @@ func TestBeatMissesAndDoublesNoTickWithALeaseInKubernetes(t *testing.T) {
 // cutLeader takes the API server away from the leader alone.
 func (f *fleet) cutLeader() {
 	f.t.Helper()
-	old := f.leader(20 * time.Second)
+	old := f.leader(time.Minute)
 	old.api.cut()
 	f.within("API server unreachable for the leader", afterKill, old)
 	f.ticks(2)
@@ -83,11 +83,11 @@ func (f *fleet) cutLeader() {
 // and what was missed is made up.
 func (f *fleet) killAPI(plane *controlplane.ControlPlane) {
 	f.t.Helper()
-	f.leader(20 * time.Second)
+	f.leader(time.Minute)
 	plane.Kill()
 	time.Sleep(leaseFor + time.Second) // the Lease has to run out: that is the case
 	harness.Must(f.t, plane.Restart(harness.Deadline(f.t, 2*time.Minute)))
-	f.leader(40 * time.Second)
+	f.leader(time.Minute)
 	f.ticks(2)
 }
 

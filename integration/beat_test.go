@@ -96,7 +96,7 @@ func (f *fleet) term() {
 	old := f.leader(20 * time.Second)
 	harness.Must(f.t, old.Signal(syscall.SIGTERM))
 	f.within("TERM", afterTerm, old)
-	if code, _, err := old.Wait(harness.Deadline(f.t, 10*time.Second)); err != nil || code != 0 {
+	if code, _, err := old.Wait(harness.Deadline(f.t, 60*time.Second)); err != nil || code != 0 {
 		f.t.Errorf("exit code %d, %v", code, err)
 	}
 	f.replace(old)

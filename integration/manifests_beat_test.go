@@ -114,7 +114,7 @@ func TestABeatOnRabbitMQNamesTheVerbThatItLacks(t *testing.T) {
 	for _, lacks := range []string{"get", "create", "update"} {
 		t.Run(lacks, func(t *testing.T) {
 			t.Parallel()
-			ctx := harness.Deadline(t, 3*time.Minute)
+			ctx := harness.Deadline(t, 10*time.Minute)
 			ns := harness.Got(plane.Namespace(ctx, "lacks"))(t)
 			verbs := slices.DeleteFunc([]string{"get", "create", "update"}, func(verb string) bool { return verb == lacks })
 			rules := append(beatRules("fleet"), rbac.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: verbs})

@@ -50,7 +50,7 @@ type manifestStage struct {
 func TestManifests(t *testing.T) {
 	t.Parallel()
 	c := controlplane.Start(t)
-	ctx := harness.Deadline(t, 3*time.Minute)
+	ctx := harness.Deadline(t, 15*time.Minute)
 	s := &manifestStage{ControlPlane: c, namespace: harness.Got(c.Namespace(ctx, "deploy"))(t)}
 	s.dynamic = harness.Got(dynamic.NewForConfig(c.Admin()))(t)
 	s.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.Client().Discovery()))

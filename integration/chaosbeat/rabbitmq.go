@@ -66,7 +66,7 @@ func serverProgram() (string, error) {
 }
 
 func untilItAnswers(ctx context.Context, addr string) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	return until(ctx, "RabbitMQ to answer", func() bool {
 		conn, err := amqp.Dial("amqp://" + addr)

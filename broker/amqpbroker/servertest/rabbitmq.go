@@ -61,7 +61,7 @@ func greet(ctx context.Context, addr string) error {
 		return err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		return err
 	}
 	if _, err := conn.Write([]byte("AMQP\x00\x00\x09\x01")); err != nil {

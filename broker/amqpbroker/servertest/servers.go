@@ -3,6 +3,8 @@ package servertest
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -80,7 +82,7 @@ func (s *Server) Start() {
 	}
 	s.ended = make(chan struct{})
 	go func(cmd *exec.Cmd, ended chan struct{}) { _ = cmd.Wait(); close(ended) }(s.cmd, s.ended)
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for s.ready(ctx) != nil {
 		select {
@@ -112,15 +114,26 @@ func (s *Server) Log() string {
 	return string(text[max(0, len(text)-4000):])
 }
 
-// FreePort is one that nobody listens on now.
+// patience is for a machine that many share: RabbitMQ starts in 3 s on a free one, and was
+// seen to need minutes.
+const patience = 5 * time.Minute
+
+// FreePort is one that nobody listens on now, and that no outgoing connection takes: it is
+// below those that Linux gives to them.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, ports = 12000, 20000
+	var err error
+	for range 1000 {
+		port := first + rand.IntN(ports)
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatalf("cannot find a free port: %v", err)
+	return 0
 }
 
 // Python runs a script with the interpreter of an environment variable, which has
@@ -131,7 +144,7 @@ func Python(t testing.TB, variable, script string, stdin []byte, args ...string)
 	if python == "" {
 		t.Skip(variable + " names no interpreter")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, python, append([]string{script}, args...)...) //nolint:gosec // of the test
 	cmd.Stdin = bytes.NewReader(stdin)
