@@ -13,8 +13,6 @@ import (
 
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-
-	"crisper/integration/harness"
 )
 
 // browser is a real browser without a window. Whatever a page's scripts throw fails the test.
@@ -83,10 +81,12 @@ func (b *browser) open(path string) {
 	b.do("open "+path, chromedp.Navigate(b.base+path), chromedp.WaitReady(chromedp.CSS("body")))
 }
 
-// click presses what a user would press.
+// click presses what a user would press, where no bar at the edge of the page lies above it.
 func (b *browser) click(selector string) {
 	b.t.Helper()
-	b.do("click "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+	centre := fmt.Sprintf(`document.querySelector(%s).scrollIntoView({block: 'center', behavior: 'instant'})`, quoted(selector))
+	b.do("click "+selector, chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Evaluate[chromedp.Void](centre),
+		chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
 }
 
 // fill replaces the content of a field.
@@ -98,7 +98,7 @@ func (b *browser) fill(selector, value string) {
 // inPage evaluates JavaScript in the page.
 func inPage[V any](b *browser, script string) (value V) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 60*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, 90*time.Second)
 	defer cancel()
 	value, err := chromedp.Run(ctx, chromedp.Evaluate[V](script, chromedp.EvalAwaitPromise))
 	if err != nil {
@@ -107,12 +107,22 @@ func inPage[V any](b *browser, script string) (value V) {
 	return value
 }
 
-// until looks at the page again and again: what a page shows is announced to nobody.
+// soon says whether a condition comes true, looked at from within the page: what a page
+// shows is announced to nobody.
+func (b *browser) soon(limit time.Duration, script string) bool {
+	b.t.Helper()
+	return inPage[bool](b, fmt.Sprintf(`(async () => {
+		for (const end = Date.now() + %d; Date.now() < end; await new Promise(again => setTimeout(again, 50)))
+			if (%s) return true;
+		return false;
+	})()`, limit.Milliseconds(), script))
+}
+
+// until looks at the page again and again until a condition is true.
 func (b *browser) until(what, script string) {
 	b.t.Helper()
-	ctx := harness.Deadline(b.t, 60*time.Second)
-	if err := harness.Until(ctx, what, func() bool { return inPage[bool](b, script) }); err != nil {
-		b.t.Fatalf("%v; the page shows:\n%s", err, inPage[string](b, `document.body.innerText`))
+	if !b.soon(60*time.Second, script) {
+		b.t.Fatalf("waited in vain for %s; the page shows:\n%s", what, inPage[string](b, `document.body.innerText`))
 	}
 }
 
