@@ -190,7 +190,7 @@ func BenchmarkEntries(b *testing.B) {
 	a := &App{}
 	b.ReportAllocs()
 	for b.Loop() {
-		a.reading.entries = a.reading.entries[:0]
+		a.reading.pages = nil
 		if err := a.onEntries(payload); err != nil {
 			b.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"crisper/beat/message"
 	"crisper/supervisor/wire"
@@ -16,10 +17,10 @@ const kindEntries wire.Kind = 'E'
 
 // reading is the state of the goroutine that reads.
 type reading struct {
-	parser  message.Parser
-	entries []Entry
-	info    *Info // until the first list of entries is complete
-	opened  bool
+	parser message.Parser
+	pages  [][]Entry // of each frame: they are put together once, as entries are large
+	info   *Info     // until the first list of entries is complete
+	opened bool
 }
 
 // read reads until the end, and says why it ended.
@@ -73,21 +74,27 @@ func (a *App) onEntries(payload []byte) error {
 	if len(payload) == 0 {
 		return a.showEntries()
 	}
+	r := &a.reading
+	var page []Entry
+	if n := len(r.pages); n > 0 {
+		page = make([]Entry, 0, len(r.pages[n-1])+len(r.pages[n-1])/8) // frames are alike
+	}
 	text := string(payload) // what is cut from it lives on: one copy for all
 	for text != "" {
-		entry, rest, err := a.reading.entry(text)
+		entry, rest, err := r.entry(text)
 		if err != nil {
 			return err
 		}
-		a.reading.entries, text = append(a.reading.entries, entry), rest
+		page, text = append(page, entry), rest
 	}
+	r.pages = append(r.pages, page)
 	return nil
 }
 
 func (a *App) showEntries() error {
 	r := &a.reading
 	a.mu.Lock()
-	a.entries = r.entries
+	a.entries = slices.Concat(r.pages...)
 	if r.info != nil {
 		a.info = *r.info
 	}
@@ -99,7 +106,7 @@ func (a *App) showEntries() error {
 		r.opened = true
 		a.opened <- nil
 	}
-	r.entries, r.info = nil, nil
+	r.pages, r.info = nil, nil
 	return nil
 }
 
