@@ -21,8 +21,8 @@ var pure = map[string]bool{
 	"broker": true, "broker/celerymsg": true,
 	"supervisor/pool": true, "supervisor/consumer": true, "supervisor/ledger": true,
 	"supervisor/events": true, "supervisor/control": true,
-	"supervisor/command": true,
-	"beat":               true, "beat/schedule": true, "beat/planner": true, "beat/message": true, "beat/lease/election": true,
+	"supervisor/command": true, "supervisor/celery/held": true, "supervisor/celery/hang": true,
+	"beat": true, "beat/schedule": true, "beat/planner": true, "beat/message": true, "beat/lease/election": true,
 }
 
 // impure are the packages that a pure one has no use for.
