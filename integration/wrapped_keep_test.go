@@ -5,6 +5,7 @@ package integration
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -207,4 +208,63 @@ func TestAMessageThatKeepsKillingWholeWorkersIsPutAside(t *testing.T) {
 	harness.Must(t, s.Journal.UntilEnded(harness.Deadline(t, 40*time.Second), behind))
 	harness.Must(t, w.Signal(syscall.SIGTERM))
 	w.ends(0)
+}
+
+// prefixed starts `crisper exec options… -- celery -A sample worker args…`.
+func prefixed(t *testing.T, s *harness.Stage, options []string, args ...string) *executed {
+	t.Helper()
+	line := append([]string{filepath.Join(filepath.Dir(s.Python), "celery"), "-A", "sample", "worker", "-l", "INFO"}, args...)
+	e := execute(t, s.Bed, nil, append([]string{"env"}, s.Env(s.App)...), options, line...)
+	e.says(`@\S+ ready\.`)
+	return e
+}
+
+func TestAPrefixedCeleryWorkerHasTheAgent(t *testing.T) {
+	eachCelery(t, func(t *testing.T, o harness.Options) {
+		s := harness.NewStage(t, o)
+		s.App.Conf = late
+		e := prefixed(t, s, nil, "-c", "1")
+		ids := harness.Got(s.Client.Bulk(harness.T("tick"), 5))(t)
+		harness.Must(t, s.Journal.UntilEnded(harness.Deadline(t, 30*time.Second), ids...))
+		harness.Must(t, e.UntilState(harness.Deadline(t, 20*time.Second), "all tasks to be counted", func(o ops.State) bool {
+			return o.Runtime == "exec" && o.Slots[0].TasksDone == 5 && o.Celery != ""
+		}))
+		running := s.Send(t, harness.T("sleepy", 60))
+		harness.Must(t, s.Journal.UntilStarted(harness.Deadline(t, 20*time.Second), running))
+		behind := harness.Got(s.Client.Bulk(harness.T("tick"), 2))(t)
+		(&wrapped{Worker: e.Worker, t: t}).reserved(s, 3)
+		pid := harness.Got(e.State(harness.Deadline(t, 5*time.Second)))(t).Slots[0].PID
+		harness.Must(t, syscall.Kill(pid, syscall.SIGKILL))
+		e.ends(137)
+		if !strings.Contains(e.LogText(), `"deliveries":3`) {
+			t.Error("not exactly three deliveries were given back")
+		}
+		got := harness.Got(s.Redis.IDs(harness.Deadline(t, 5*time.Second), "default"))(t)
+		if want := append([]string{running}, behind...); !slices.Equal(got, want) {
+			t.Errorf("in the queue: %v, want %v", got, want)
+		}
+	})
+}
+
+func TestAPrefixedCeleryWorkerThatHangsIsEnded(t *testing.T) {
+	s := harness.NewStage(t, harness.Options{})
+	e := prefixed(t, s, []string{"--hang-timeout", "5s"}, "-c", "1")
+	pid := harness.Got(e.State(harness.Deadline(t, 5*time.Second)))(t).Slots[0].PID
+	s.Send(t, harness.T("tick")) // once, so that it is known what it consumes
+	harness.Must(t, s.Redis.UntilEmpty(harness.Deadline(t, 20*time.Second), "default"))
+	harness.Must(t, syscall.Kill(pid, syscall.SIGSTOP))
+	// The first of them answers the request that waits at Redis: it is in nobody's hands.
+	_ = harness.Got(s.Client.Bulk(harness.T("tick"), 3))(t)
+	e.says(`"a worker hangs"`)
+	e.ends(137)
+}
+
+func TestAPrefixedCeleryWorkerWithoutTheAgentIsACommandLikeAnyOther(t *testing.T) {
+	s := harness.NewStage(t, harness.Options{})
+	e := prefixed(t, s, []string{"--agent", "off"}, "-c", "1")
+	if state := harness.Got(e.State(harness.Deadline(t, 5*time.Second)))(t); state.Celery != "" {
+		t.Errorf("somebody told of Celery %s", state.Celery)
+	}
+	harness.Must(t, e.Signal(syscall.SIGTERM))
+	e.ends(0)
 }
