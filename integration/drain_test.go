@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"syscall"
@@ -125,9 +126,9 @@ var cutoffs = []struct {
 	state   string // in the backend
 	queued  int    // messages that went back
 }{
-	{"an early task fails when the grace ends", "sleepy", []string{"--grace", "3"}, []syscall.Signal{syscall.SIGTERM}, 0, "FAILURE", 0},
-	{"an early task goes back when the user wants it so", "sleepy", []string{"--grace", "3", "--on-cutoff", "requeue"}, []syscall.Signal{syscall.SIGTERM}, 0, "PENDING", 1},
-	{"a late task goes back when the grace ends", "sleepy_late", []string{"--grace", "3"}, []syscall.Signal{syscall.SIGTERM}, 0, "PENDING", 1},
+	{"an early task fails when the grace ends", "sleepy", []string{"--grace", "20"}, []syscall.Signal{syscall.SIGTERM}, 0, "FAILURE", 0},
+	{"an early task goes back when the user wants it so", "sleepy", []string{"--grace", "20", "--on-cutoff", "requeue"}, []syscall.Signal{syscall.SIGTERM}, 0, "PENDING", 1},
+	{"a late task goes back when the grace ends", "sleepy_late", []string{"--grace", "20"}, []syscall.Signal{syscall.SIGTERM}, 0, "PENDING", 1},
 	{"a second TERM hurries an early task", "sleepy", nil, []syscall.Signal{syscall.SIGTERM, syscall.SIGTERM}, 0, "FAILURE", 0},
 	{"a second TERM hurries a late task", "sleepy_late", nil, []syscall.Signal{syscall.SIGTERM, syscall.SIGTERM}, 0, "PENDING", 1},
 	{"a second INT is a cold shutdown", "sleepy_late", nil, []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 1, "PENDING", 1},
@@ -137,36 +138,60 @@ var cutoffs = []struct {
 
 func TestATaskThatIsCutOffIsNeverSilentlyGone(t *testing.T) {
 	t.Parallel()
-	for _, row := range cutoffs {
-		t.Run(row.name, func(t *testing.T) {
+	for i := range cutoffs {
+		t.Run(cutoffs[i].name, func(t *testing.T) {
 			t.Parallel()
-			s := harness.NewStage(t, harness.Options{})
-			w := s.Crisper(t, append([]string{"-c", "1"}, row.args...)...)
-			id := started(t, s, harness.T(row.task, 120))
-			told, busy := time.Now(), harness.WatchBusy()
-			for i, sig := range row.signals {
-				if i > 0 { // signals coalesce: the next is sent when the first was seen
-					harness.Got(w.WaitLog(harness.Deadline(t, 10*time.Second), "Warm shutdown"))(t)
+			for try := 1; ; try++ {
+				wrong, starved := cutOff(t, i)
+				if len(wrong) == 0 {
+					return
 				}
-				harness.Must(t, w.Signal(sig))
-			}
-			code, at, err := w.Wait(harness.Deadline(t, 20*time.Second))
-			harness.Must(t, err)
-			t.Logf("left after %v", at.Sub(told))
-			if code != row.code || at.Sub(told) > busy.Stretch(5*time.Second) {
-				t.Errorf("exit code %d after %v, want %d", code, at.Sub(told), row.code)
-			}
-			if r := harness.Got(s.Client.Results(0, id))(t)[id]; r.State != row.state {
-				t.Errorf("the task ended as %s (%s), want %s", r.State, r.Text(), row.state)
-			}
-			if queued := harness.Got(s.Redis.Queued(harness.Deadline(t, time.Second), "default"))(t); queued != row.queued {
-				t.Errorf("%d messages went back, want %d", queued, row.queued)
-			}
-			if n := harness.Got(s.Redis.Unacked(harness.Deadline(t, time.Second)))(t); n != 0 {
-				t.Errorf("%d deliveries were left unsettled", n)
+				// A tenth of the grace is for what was cut off. Where ten want each processor
+				// that may be not enough, and peers restore it, as the log says.
+				if !starved || try == 3 {
+					t.Fatal(strings.Join(wrong, "; "))
+				}
+				t.Logf("%s, on a machine that had no time for us; once more", strings.Join(wrong, "; "))
 			}
 		})
 	}
+}
+
+// cutOff plays a row and says what was wrong, and whether we were starved meanwhile.
+func cutOff(t *testing.T, i int) (wrong []string, starved bool) {
+	t.Helper()
+	row := cutoffs[i]
+	s := harness.NewStage(t, harness.Options{})
+	w := s.Crisper(t, append([]string{"-c", "1"}, row.args...)...)
+	id := started(t, s, harness.T(row.task, 120))
+	told, busy := time.Now(), harness.WatchBusy()
+	for i, sig := range row.signals {
+		if i > 0 { // signals coalesce: the next is sent when the first was seen
+			harness.Got(w.WaitLog(harness.Deadline(t, 10*time.Second), "Warm shutdown"))(t)
+		}
+		harness.Must(t, w.Signal(sig))
+	}
+	code, at, err := w.Wait(harness.Deadline(t, 20*time.Second))
+	harness.Must(t, err)
+	soon := 5 * time.Second
+	if len(row.args) > 0 {
+		soon += 20 * time.Second // its grace
+	}
+	allowed := busy.Stretch(soon)
+	t.Logf("left after %v", at.Sub(told))
+	say := func(bad bool, format string, args ...any) {
+		if bad {
+			wrong = append(wrong, fmt.Sprintf(format, args...))
+		}
+	}
+	say(code != row.code || at.Sub(told) > allowed, "exit code %d after %v, want %d", code, at.Sub(told), row.code)
+	r := harness.Got(s.Client.Results(0, id))(t)[id]
+	say(r.State != row.state, "the task ended as %s (%s), want %s", r.State, r.Text(), row.state)
+	queued := harness.Got(s.Redis.Queued(harness.Deadline(t, time.Second), "default"))(t)
+	say(queued != row.queued, "%d messages went back, want %d", queued, row.queued)
+	n := harness.Got(s.Redis.Unacked(harness.Deadline(t, time.Second)))(t)
+	say(n != 0, "%d deliveries were left unsettled", n)
+	return wrong, allowed > 3*soon
 }
 
 func TestHangupLoadsTheAppAgainAndCutsNoTask(t *testing.T) {

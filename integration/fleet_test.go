@@ -114,7 +114,7 @@ func TestAPeerRestoresWhatAKilledWorkerHeld(t *testing.T) {
 	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	victim := s.Crisper(t, "-c", "1", "-n", "victim@%h")
-	late := started(t, s, harness.T("sleepy_late", 3))
+	late := started(t, s, harness.T("sleepy_late", 15)) // the peer has to be there before it ends
 	var reserved []string
 	for range 3 {
 		reserved = append(reserved, s.Send(t, harness.T("tick")))
