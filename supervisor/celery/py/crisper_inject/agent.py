@@ -122,7 +122,12 @@ def follow_deliveries(transport):
            lambda _qos, _message, delivery_tag: tell("k", delivery_tag, soon=False))
     around(qos, "ack", after=lambda _qos, delivery_tag: tell("s", delivery_tag, soon=False))
     around(qos, "reject", after=lambda _qos, delivery_tag, requeue=False: tell("s", delivery_tag))
-    around(qos, "restore_by_tag", after=lambda _qos, tag, client=None, leftmost=False: tell("s", tag))
+    around(qos, "restore_by_tag", after=lambda _qos, tag, client=None, leftmost=False: tell("s", text(tag)))
+
+
+def text(tag):
+    """What the transport has read back from Redis is bytes."""
+    return tag.decode() if isinstance(tag, bytes) else tag
 
 
 def follow_tasks(state):
