@@ -108,7 +108,8 @@ type trial struct {
 	held     map[string]bool // what the broker held when a process had been killed
 	recovery time.Duration   // negative: none to be measured
 	verdict  verdict
-	note     string // something promised that did not happen
+	note     string          // something promised that did not happen
+	forgone  map[string]bool // early-acknowledged tasks that nobody knows of any more: not waited for
 }
 
 func (l *lane) begin() *trial { return &trial{lane: l, recovery: -1} }
@@ -201,7 +202,7 @@ func (t *trial) decide(ctx context.Context, patience time.Duration) error {
 	defer cancel()
 	err := t.until(limited, "all tasks to be decided", func(b *book) bool {
 		for _, s := range t.sent {
-			if !b.ended(s.id) && !b.failed(s.id) {
+			if !b.ended(s.id) && !b.failed(s.id) && !t.forgone[s.id] {
 				return false
 			}
 		}

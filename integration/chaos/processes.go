@@ -170,7 +170,8 @@ func term(ctx context.Context, l *lane) (*trial, error) {
 	if err := t.send(order{2, false, 60, 0.1}, order{2, true, 60, 0.1}); err != nil {
 		return t, err
 	}
-	if _, err := t.untilRunning(ctx, 4); err != nil {
+	running, err := t.untilRunning(ctx, 4)
+	if err != nil {
 		return t, err
 	}
 	if err := t.send(order{4, false, 0.1, 0.1}, order{4, true, 0.1, 0.1}); err != nil {
@@ -182,6 +183,9 @@ func term(ctx context.Context, l *lane) (*trial, error) {
 		return t, fmt.Errorf("cannot send TERM: %w", err)
 	}
 	t.recovery, t.note = l.leave()
+	if l.side != crisperSide {
+		t.forgo(running)
+	}
 	t.fault = t.fault.Add(t.recovery) // what was cut off was cut off at the end
 	if err := l.successor(ctx); err != nil {
 		return t, err

@@ -74,6 +74,7 @@ func killCeleryWorker(ctx context.Context, l *lane) (*trial, error) {
 	if err := t.kill(ctx, victim); err != nil {
 		return t, err
 	}
+	t.forgo(mine)
 	if l.side == stockSide {
 		l.worker.End()
 		if l.worker, err = l.start(ctx, "", "-c", "3"); err != nil {
@@ -121,6 +122,16 @@ func (l *lane) seated(ctx context.Context, victim int) error {
 	})
 }
 
+// forgo does not wait for those of these that were acknowledged before they ran.
+func (t *trial) forgo(mine map[string]int) {
+	t.forgone = map[string]bool{}
+	for _, s := range t.sent {
+		if _, ran := mine[s.id]; ran && !s.late {
+			t.forgone[s.id] = true
+		}
+	}
+}
+
 // lastOf measures until the last of these late-acknowledged tasks was started again.
 func (t *trial) lastOf(mine map[string]int) {
 	for _, s := range t.sent {
@@ -165,6 +176,7 @@ func killContainer(ctx context.Context, l *lane) (*trial, error) {
 		return t, err
 	}
 	killAll(tree)
+	t.forgo(mine)
 	if err := t.decide(ctx, 2*patience); err != nil {
 		return t, err
 	}
