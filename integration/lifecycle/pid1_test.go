@@ -60,7 +60,7 @@ func (g *ground) worker(address string) []string {
 }
 
 func (g *ground) execution(address string) []string {
-	return []string{g.Binary, "exec", "--http", address, "--socket", "off", "--log-format", "json", "--loglevel", "INFO", "--grace", "5",
+	return []string{g.Binary, "exec", "--http", address, "--socket", "off", "--log-format", "json", "--loglevel", "INFO", "--grace", "20",
 		"--", filepath.Join(filepath.Dir(g.Python), "celery"), "-A", g.app.Name, "worker", "-c", "1"}
 }
 
