@@ -153,6 +153,9 @@ func (p *Publisher) send(ctx context.Context, todo []beat.Publication) error {
 			if r.Fate != amqpbroker.Nacked || try == tries {
 				p.settle(open[i], r)
 			}
+			if r.Fate == amqpbroker.Unknown && err == nil { // a sender owes a reason: this is not "sent"
+				err = fmt.Errorf("%w: it is not known what became of a message", beat.ErrUnavailable)
+			}
 		}
 		if err != nil {
 			return err

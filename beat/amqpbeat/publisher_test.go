@@ -210,6 +210,25 @@ func TestWhatWasConfirmedIsNotSentAgainThoughAnotherRequestCameBetween(t *testin
 	}
 }
 
+// silent is a sender that does not say what became of a message, nor why.
+type silent struct{ *fakeBroker }
+
+func (silent) Publish(_ context.Context, batch []amqpbroker.Message) ([]amqpbroker.Result, error) {
+	return make([]amqpbroker.Result, len(batch)), nil
+}
+
+func TestAMessageOfWhichNothingIsKnownIsNotTakenForSent(t *testing.T) {
+	w := fileWorld(t)
+	r := w.replica(t, 1)
+	r.sender = silent{w.broker}
+	if _, err := r.Publish(t.Context(), 1, []beat.Publication{beattest.Tick("q", "e", 1)}); !errors.Is(err, beat.ErrUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+	r.sender = w.broker
+	same(t, "repeated", outcomes(t, r, 1, beattest.Tick("q", "e", 1)), beat.Published)
+	same(t, "sent", w.Sent(t, "q"), first)
+}
+
 func TestFatesThatNobodyWillAskForAreForgottenWithTheTermOrTheEntry(t *testing.T) {
 	w := fileWorld(t)
 	r := w.replica(t, 1)
