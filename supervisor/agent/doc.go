@@ -9,7 +9,7 @@
 // can. All three are the files under py/crisper_agent; docs/explanation/
 // fork-safety.md says what a child undoes and redoes after the fork.
 //
-//	Launch ──> zygote ──fork──> (intermediate, leaves at once) ──fork──> child
+//	Launch ──> zygote ─────────> (intermediate, leaves at once) ──fork──> child
 //	   │          │                                                        │
 //	   │          └── control socket: Options, Fork / Loaded, Forked       │
 //	   └── adopts the child (PID 1 or subreaper) ── child's socket, page ──┘
@@ -17,9 +17,11 @@
 // # Authority
 //
 // The zygote is right about the app (Info); the kernel is right about who lives.
-// Children are forked twice so that they belong to the supervisor: it collects
-// their exit statuses, and a zygote's death does not touch them. They ask the
-// kernel to kill them when the supervisor dies.
+// A process between forks the children and leaves, so that they belong to the
+// supervisor: it collects their exit statuses, and a zygote's death does not touch
+// them. They ask the kernel to kill them when the supervisor dies. The process between
+// shares the zygote's memory, as after vfork (single_fork.py), or is a fork itself
+// where that cannot be.
 //
 // # Failure
 //

@@ -10,8 +10,8 @@
 // looks at an ended child first without collecting it (waitid with WNOWAIT), asks
 // whose it is, and collects only what is not a command's, by its number.
 //
-// Executors are forked by the zygote, twice, so that they become our children
-// by adoption; they are no exec.Cmd of ours, and Watch is how one learns of
+// Executors are forked by a process that the zygote makes and that leaves at once,
+// so that they become our children by adoption; they are no exec.Cmd of ours, and Watch is how one learns of
 // their end.
 //
 // # Whose a process is

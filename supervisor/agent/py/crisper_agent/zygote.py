@@ -4,6 +4,7 @@ It holds one socket, to the supervisor, and one thread. Its end does not touch
 the children: they are the supervisor's (see fork_child).
 """
 import errno
+import functools
 import gc
 import json
 import os
@@ -13,7 +14,7 @@ import struct
 import sys
 import traceback
 
-from . import after_fork, guard, wire
+from . import after_fork, guard, single_fork, wire
 
 CONTROL_FD = 3
 EXIT_APP = 4
@@ -140,14 +141,39 @@ def answer_fork(control, loaded, payload, fds, supervisor):
 
 
 def fork_child(body, loaded):
-    """Fork twice, so that the child is left to the supervisor (PID 1 or subreaper), which
-    can wait for it; and so that it does not depend on us. Returns the child's pid."""
+    """Fork so that the child is left to the supervisor (PID 1 or subreaper), which can wait
+    for it; and so that it does not depend on us. Returns the child's pid."""
     send_before_create(loaded)
     after_fork.flush_std()  # or both would write what is buffered
+
+    def life(middle):
+        try:
+            body(middle)
+        except BaseException:
+            traceback.print_exc(file=sys.__stderr__)
+            after_fork.flush_std()
+        os._exit(1)
+
+    try:
+        return way_to_fork()(life)
+    except single_fork.Unable:
+        return fork_twice(life)
+
+
+@functools.lru_cache(maxsize=None)
+def way_to_fork():
+    try:
+        return single_fork.SingleFork()
+    except (single_fork.Unable, OSError, ValueError, AttributeError):
+        return fork_twice
+
+
+def fork_twice(life):
+    """The way that every system has."""
     reader, writer = os.pipe()
     middle = os.fork()
     if not middle:
-        be_middle(body, reader, writer)
+        be_middle(life, reader, writer)
     os.close(writer)
     report = os.read(reader, PID.size)
     os.close(reader)
@@ -160,7 +186,7 @@ def fork_child(body, loaded):
     return pid
 
 
-def be_middle(body, reader, writer):
+def be_middle(life, reader, writer):
     try:
         middle = os.getpid()
         os.close(reader)
@@ -172,10 +198,7 @@ def be_middle(body, reader, writer):
             os.write(writer, PID.pack(pid))
             os._exit(0)
         os.close(writer)
-        body(middle)
-    except BaseException:
-        traceback.print_exc(file=sys.__stderr__)
-        after_fork.flush_std()
+        life(middle)
     finally:
         os._exit(1)
 
