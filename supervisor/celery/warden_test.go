@@ -135,7 +135,7 @@ func TestRenewalIsTriedAgainInTheNextRoundAndTheFailureIsToldOnce(t *testing.T) 
 		for range 3 {
 			w.keep()
 			(<-done)()
-			time.Sleep(longestRound)
+			time.Sleep(longestRound) // no real time passes here
 		}
 		w.keep() // not yet due again
 		(<-done)()
@@ -173,7 +173,7 @@ func TestAWorkerThatTakesNothingIsHandedToItsOwner(t *testing.T) {
 		for len(found) == 0 && time.Since(begun) < 5*time.Minute {
 			w.keep()
 			(<-done)()
-			time.Sleep(longestRound)
+			time.Sleep(longestRound) // no real time passes here
 		}
 		if len(found) != 1 || !found[0].Deaf || time.Since(begun) > 75*time.Second {
 			t.Errorf("found %+v after %s", found, time.Since(begun))
