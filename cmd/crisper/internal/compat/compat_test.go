@@ -174,7 +174,7 @@ func TestTheRuntimeAndItsReasons(t *testing.T) {
 			if v.Runtime != test.runtime {
 				t.Errorf("runtime %s, want %s", v.Runtime, test.runtime)
 			}
-			said := strings.Join(append(append(v.Reasons, v.Warnings...), errors.Join(v.Refused, nil_).Error()), "\n")
+			said := strings.Join(append(append(v.Reasons, v.Warnings...), errors.Join(v.Refused, errNothing).Error()), "\n")
 			if !strings.Contains(said, test.says) {
 				t.Errorf("not said: %q in\n%s", test.says, said)
 			}
@@ -188,8 +188,8 @@ func TestTheRuntimeAndItsReasons(t *testing.T) {
 	}
 }
 
-// nil_ makes an error of no error, for joining.
-var nil_ = errors.New("")
+// errNothing makes an error of no error, for joining.
+var errNothing = errors.New("")
 
 func TestSecretsAreNotShown(t *testing.T) {
 	for _, test := range []struct{ name, value, want string }{
