@@ -73,6 +73,9 @@ func hangUp(link *os.File) {
 	}
 }
 
+// gather is how long lines are gathered after each read.
+const gather = 10 * time.Millisecond
+
 // longestLine bounds what an agent may say at once; more is nonsense.
 const longestLine = 1 << 20
 
@@ -98,6 +101,9 @@ func (w *warden) listen(id pool.ChildID, link *os.File) {
 			w.post(func() { w.onHungUp(id) })
 			return
 		}
+		// What is said meanwhile waits in the socket, also when the agent dies: nothing is
+		// missed, and a busy worker does not wake us for each of its lines.
+		time.Sleep(gather)
 	}
 }
 
