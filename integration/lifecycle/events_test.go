@@ -381,7 +381,7 @@ func (l *life) judge(m manner) {
 // start its processes have not told yet, and gives their messages back: one that
 // begins in this moment runs twice (asynpool.py, flush, 5.7). The acknowledgment of a
 // late one that ends in the shutdown is at times not sent any more, as was seen with
-// RabbitMQ on a busy machine. Neither is a loss, and a plain worker does both.
+// RabbitMQ on a busy machine. Neither is a loss.
 func (l *life) begunAndGivenBack() bool { return l.c.pool() == "prefork" }
 
 // promised: a task that has not ended must be at the broker.
