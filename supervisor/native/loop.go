@@ -88,6 +88,7 @@ type loop struct {
 	slots       int
 	measuredAt  time.Time
 	measuring   bool
+	trimmedAt   time.Time
 	meter       *process.Meter // used by one measurement at a time
 	podMemory   process.Memory // as last measured
 	podBefore   process.Memory // the measurement before that one
@@ -287,6 +288,7 @@ func (l *loop) turn() {
 	l.keepState()
 	l.measure()
 	l.watchProgress()
+	l.trim()
 	l.publishHealth()
 	l.maybeLeave()
 }
