@@ -4,8 +4,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-
-	"crisper/supervisor/process"
 )
 
 // slotsPerProc: one thread of Go feeds this many busy executors. More threads
@@ -22,13 +20,4 @@ func beModest(slots int) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(200) // the heap is a few MB; collecting it less often costs a few more
 	}
-}
-
-// trim gives memory back: that of the start once, then that of busy times.
-func trim(start bool) {
-	if start {
-		process.TrimStart()
-		return
-	}
-	process.Trim()
 }

@@ -8,10 +8,13 @@ const trimEvery = time.Minute
 // trim gives memory back: what the start needed when that is over, and what a busy time
 // has left behind when there is nothing to do.
 func (l *loop) trim() {
-	first := l.trimmedAt.IsZero()
-	if l.deps.Trim == nil || l.readyAt.IsZero() || (!first && (!l.resting() || l.now.Sub(l.trimmedAt) < trimEvery)) {
+	switch {
+	case l.deps.Trim == nil || l.readyAt.IsZero():
+		return
+	case l.trimmedAt.IsZero(): // the start is over
+	case !l.resting() || l.now.Sub(l.trimmedAt) < trimEvery:
 		return
 	}
 	l.trimmedAt = l.now
-	l.goes(func() { l.deps.Trim(first) })
+	l.goes(l.deps.Trim)
 }

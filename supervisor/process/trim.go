@@ -6,21 +6,18 @@ import (
 )
 
 // trimWorth is how much there must be to give back: a collection costs milliseconds.
-const trimWorth = 1 << 20
+const trimWorth = 512 << 10
 
-// Trim gives back the memory that a busy time has left behind, if it is worth it.
-// It waits for nobody but may take milliseconds.
+// Trim gives memory back that only the past has needed, the start or a busy time, if it
+// is worth it. It may take milliseconds; nobody has to wait for it.
+//
+// The pages of our own program go too. Most of what is mapped ran only while it started
+// (every package's initialisation) or lies beside a page that did; what goes on being
+// used comes back from the page cache, without a read.
 func Trim() {
-	if spare() >= trimWorth {
-		debug.FreeOSMemory()
+	if spare() < trimWorth {
+		return
 	}
-}
-
-// TrimStart is Trim after the start, once: it also takes the pages of our own program
-// out of our memory. Most of what is mapped ran only while it started (every package's
-// initialisation) or lies beside a page that did; what goes on being used comes back
-// from the page cache, without a read.
-func TrimStart() {
 	debug.FreeOSMemory()
 	unmapProgram()
 }

@@ -32,7 +32,7 @@ Anonymous:             0 kB
 
 func TestAProgramGoesOnWithoutThePagesOfItsStart(t *testing.T) {
 	before := filePages(t)
-	TrimStart()
+	unmapProgram()
 	after := filePages(t)
 	t.Logf("%d kB of files before, %d kB after", before, after)
 	if after >= before {
