@@ -180,7 +180,7 @@ func (s *shell) run(ctx context.Context, launch native.Launcher, first native.Zy
 	rt, err := native.New(cfg, native.Deps{
 		Log: s.log, Metrics: s.metrics, Reaper: s.reaper, Cgroup: cgroup, Broker: consumer, Launch: launch,
 		Signals: s.deps.Signals, Now: time.Now, Jitter: rand.Float64, Stderr: s.deps.Stderr, Version: s.deps.Version,
-		ExitChildren: ExitChildren, ExitBroker: ExitBroker,
+		ExitChildren: ExitChildren, ExitBroker: ExitBroker, Trim: process.Trim,
 	}, first, info)
 	if err != nil {
 		first.Quit()

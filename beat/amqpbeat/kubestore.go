@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	typedv1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 
 	"crisper/beat"
+	"crisper/beat/internal/kube"
 	"crisper/broker"
 )
 
@@ -23,15 +24,32 @@ const configMapBytes = 1 << 20
 
 // KubeStore keeps the text in a ConfigMap; its resourceVersion is the version.
 type KubeStore struct {
-	// Client is of the ConfigMap's namespace.
-	Client typedv1.ConfigMapInterface
-	Name   string
 	// Pace overrides the time between two batches, for tests.
 	Pace time.Duration
 	// Timeout bounds each request. Default 5 s.
 	Timeout time.Duration
 
-	last *corev1.ConfigMap // as it was read or written last; its labels and the like are kept
+	maps *kube.Objects
+	name string
+	last *configMap // as it was read or written last; its labels and the like are kept
+}
+
+// configMap is Kubernetes' own, without the rest of its package, which is large.
+type configMap struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Immutable         *bool             `json:"immutable,omitempty"`
+	Data              map[string]string `json:"data,omitempty"`
+	BinaryData        map[string][]byte `json:"binaryData,omitempty"`
+}
+
+// NewKubeStore makes the store of the ConfigMap of this name. It talks to nobody yet.
+func NewKubeStore(config *rest.Config, namespace, name string) (*KubeStore, error) {
+	maps, err := kube.New(config, schema.GroupVersion{Version: "v1"}, namespace, "configmaps")
+	if err != nil {
+		return nil, err
+	}
+	return &KubeStore{maps: maps, name: name}, nil
 }
 
 // Limits implements Store.
@@ -55,7 +73,8 @@ func (k *KubeStore) limited(ctx context.Context) (context.Context, context.Cance
 func (k *KubeStore) Load(ctx context.Context) ([]byte, string, error) {
 	ctx, cancel := k.limited(ctx)
 	defer cancel()
-	m, err := k.Client.Get(ctx, k.Name, metav1.GetOptions{})
+	m := new(configMap)
+	err := k.maps.Get(ctx, k.name, m)
 	if apierrors.IsNotFound(err) {
 		k.last = nil
 		return nil, "", nil
@@ -71,19 +90,19 @@ func (k *KubeStore) Load(ctx context.Context) ([]byte, string, error) {
 func (k *KubeStore) Swap(ctx context.Context, text []byte, version string) (string, error) {
 	ctx, cancel := k.limited(ctx)
 	defer cancel()
-	m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: k.Name}}
+	m := configMap{ObjectMeta: metav1.ObjectMeta{Name: k.name}}
 	if k.last != nil {
-		m = k.last.DeepCopy()
+		m = *k.last // what the two share is not written to
 	}
-	m.ResourceVersion = version
+	m.TypeMeta, m.ResourceVersion = metav1.TypeMeta{Kind: "ConfigMap", APIVersion: "v1"}, version
 	m.BinaryData = map[string][]byte{dataKey: text}
 	var err error
-	verb := "update"
+	written, verb := new(configMap), "update"
 	if version == "" {
 		verb = "create"
-		m, err = k.Client.Create(ctx, m, metav1.CreateOptions{})
+		err = k.maps.Create(ctx, m, written)
 	} else {
-		m, err = k.Client.Update(ctx, m, metav1.UpdateOptions{})
+		err = k.maps.Update(ctx, k.name, m, written)
 	}
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), version != "" && apierrors.IsNotFound(err):
@@ -91,8 +110,8 @@ func (k *KubeStore) Swap(ctx context.Context, text []byte, version string) (stri
 	case err != nil:
 		return "", k.failed(verb, err)
 	}
-	k.last = m
-	return m.ResourceVersion, nil
+	k.last = written
+	return written.ResourceVersion, nil
 }
 
 // failed says what was not allowed, or that it may pass.
@@ -102,5 +121,5 @@ func (k *KubeStore) failed(verb string, err error) error {
 		apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) {
 		kind = broker.ErrRefused
 	}
-	return fmt.Errorf("cannot %s ConfigMap %q: %w", verb, k.Name, errors.Join(kind, err))
+	return fmt.Errorf("cannot %s ConfigMap %q: %w", verb, k.name, errors.Join(kind, err))
 }

@@ -174,7 +174,7 @@ func TestAConfigMapThatWasDeletedIsMadeAnew(t *testing.T) {
 	outcomes(t, r, 1, beattest.Tick("q", "e", 1))
 	kube := r.store.Store.(*KubeStore)
 	other := newFakeKube(t).store(t) // an empty cluster
-	kube.Client = other.Client
+	kube.maps = other.maps
 	outcomes(t, r, 1, beattest.Tick("q", "e", 2))
 	known := r.lead(t, 1)
 	if !known["e"].Last.Equal(beattest.At(2)) || !known["f"].Last.Equal(beattest.Start) {

@@ -16,7 +16,6 @@ import (
 
 	"go.uber.org/goleak"
 	corev1 "k8s.io/api/core/v1"
-	typedv1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
 	"crisper/beat"
@@ -240,11 +239,12 @@ func newFakeKube(t testing.TB) *fakeKube {
 
 func (k *fakeKube) store(t testing.TB) *KubeStore {
 	// A token of its own keeps client-go from sharing connections between servers.
-	c, err := typedv1.NewForConfig(&rest.Config{Host: k.server.URL, QPS: -1, BearerToken: rand.Text(), ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
+	store, err := NewKubeStore(&rest.Config{Host: k.server.URL, QPS: -1, BearerToken: rand.Text()}, "ns", "beat")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &KubeStore{Client: c.ConfigMaps("ns"), Name: "beat", Pace: time.Nanosecond}
+	store.Pace = time.Nanosecond
+	return store
 }
 
 func (k *fakeKube) ServeHTTP(w http.ResponseWriter, r *http.Request) {

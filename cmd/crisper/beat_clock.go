@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"k8s.io/client-go/kubernetes"
-	typedv1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -68,7 +66,6 @@ func (c *redisClock) close() {
 // api is the API server, for what is not the Lease: records, and the time.
 type api struct {
 	config    *rest.Config
-	client    kubernetes.Interface
 	web       *http.Client
 	namespace string
 }
@@ -92,17 +89,10 @@ func reachAPI(kubeconfig, namespace string) (*api, error) {
 		}
 	}
 	a.config.UserAgent = "crisper-beat"
-	if a.client, err = kubernetes.NewForConfig(a.config); err != nil {
-		return nil, fmt.Errorf("cannot make a client for %s: %w", a.config.Host, err)
-	}
 	if a.web, err = rest.HTTPClientFor(a.config); err != nil {
 		return nil, fmt.Errorf("cannot make a client for %s: %w", a.config.Host, err)
 	}
 	return a, nil
-}
-
-func (a *api) configMaps() typedv1.ConfigMapInterface {
-	return a.client.CoreV1().ConfigMaps(a.namespace)
 }
 
 // clock reads the time in the head of an answer: to the second, which finds a clock

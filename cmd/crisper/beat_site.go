@@ -162,7 +162,9 @@ func (c siteOf) amqp(site *leader.Site, info app.Info, name string) (beat.Publis
 			return nil, exitError{exitUsage, err}
 		}
 		site.Clock = api.clock
-		store = &amqpbeat.KubeStore{Client: api.configMaps(), Name: name + "-records"}
+		if store, err = amqpbeat.NewKubeStore(api.config, api.namespace, name+"-records"); err != nil {
+			return nil, exitError{exitUsage, err}
+		}
 	case lease.File:
 		store = &amqpbeat.FileStore{Path: info.ScheduleFilename + ".records"}
 	default:

@@ -17,7 +17,7 @@ func TestExactlyTheWantedFilesAreCarried(t *testing.T) {
 		"crisper_agent/executor.py", "crisper_agent/guard.py", "crisper_agent/hooks.py",
 		"crisper_agent/needs.py", "crisper_agent/panel.py", "crisper_agent/preload.py", "crisper_agent/single_fork.py",
 		"crisper_agent/soft_limit.py", "crisper_agent/stand_in.py",
-		"crisper_agent/steward.py", "crisper_agent/warm.py", "crisper_agent/wire.py", "crisper_agent/zygote.py", "crisper_agent_main.py",
+		"crisper_agent/steward.py", "crisper_agent/trim.py", "crisper_agent/warm.py", "crisper_agent/wire.py", "crisper_agent/zygote.py", "crisper_agent_main.py",
 	}
 	var got []string
 	if err := eachFile(func(name string, _ []byte) error { got = append(got, name); return nil }); err != nil {

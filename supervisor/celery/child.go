@@ -204,6 +204,9 @@ func (l *loop) silent() {
 
 func (l *loop) becomesReady(c *child) {
 	if !c.ready {
+		if !l.started {
+			go process.Trim() // the start is over
+		}
 		c.ready, l.started, c.ended = true, true, time.Now()
 		l.step(pool.ChildReady{Child: c.id})
 	}

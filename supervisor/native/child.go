@@ -98,7 +98,7 @@ func (l *loop) childForked(id pool.ChildID, pid int) {
 // listen reads a child's frames until its socket ends. It owns buf; the loop
 // gets a copy of each batch.
 func (l *loop) listen(id pool.ChildID, link *wire.Conn) {
-	buf := make([]byte, 0, 64<<10)
+	buf := make([]byte, 0, 4<<10)
 	for {
 		batch, err := link.Receive(buf[:0])
 		if len(batch) > 0 {
@@ -108,7 +108,9 @@ func (l *loop) listen(id pool.ChildID, link *wire.Conn) {
 			l.post(childSilent{child: id, err: err})
 			return
 		}
-		buf = batch
+		if cap(batch) <= 64<<10 {
+			buf = batch // a larger one was for a flood
+		}
 	}
 }
 

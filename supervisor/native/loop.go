@@ -88,6 +88,7 @@ type loop struct {
 	slots       int
 	measuredAt  time.Time
 	measuring   bool
+	trimmedAt   time.Time
 	meter       *process.Meter // used by one measurement at a time
 	podMemory   process.Memory // as last measured
 	podBefore   process.Memory // the measurement before that one
@@ -287,17 +288,30 @@ func (l *loop) turn() {
 	l.keepState()
 	l.measure()
 	l.watchProgress()
+	l.trim()
 	l.publishHealth()
 	l.maybeLeave()
 }
 
-// heartbeat is how often the loop turns when nothing happens: the liveness
-// probe wants to see it alive.
-const heartbeat = time.Second
+// How often the loop turns when nothing happens: the liveness probe wants to see it
+// alive (ops.LoopLimit). With nothing in hand there is nothing that a turn could find.
+const (
+	heartbeat   = time.Second
+	restingBeat = 5 * time.Second
+)
+
+func (l *loop) resting() bool {
+	return l.book.Len() == 0 && l.exhausted && l.connected && !l.draining && l.stuck.IsZero() &&
+		!l.readyAt.IsZero() && (l.scale.max == 0 || l.slots == l.scale.min)
+}
 
 // nextWake is the earliest wish.
 func (l *loop) nextWake() time.Time {
 	next := l.now.Add(heartbeat)
+	if l.resting() {
+		next = l.now.Add(restingBeat)
+	}
+	next = earliest(next, l.nextMeasure())
 	next = earliest(next, l.pool.NextWake())
 	if due, ok := l.book.NextDue(); ok {
 		next = earliest(next, due)

@@ -20,11 +20,7 @@ const (
 
 // measure starts a measurement if one is due.
 func (l *loop) measure() {
-	every := measureIdle
-	if (l.cfg.WatchMemory || l.cgroup.LimitBytes > 0) && l.book.Len() > 0 {
-		every = measureBusy
-	}
-	if l.measuring || l.draining || (!l.measuredAt.IsZero() && l.now.Sub(l.measuredAt) < every) {
+	if due := l.nextMeasure(); due.IsZero() || l.now.Before(due) {
 		return
 	}
 	l.measuring, l.measuredAt = true, l.now
@@ -35,6 +31,19 @@ func (l *loop) measure() {
 		}
 	}
 	l.goes(func() { l.post(l.look(pids)) })
+}
+
+// nextMeasure is when the next measurement is due; zero: not before something happens.
+func (l *loop) nextMeasure() time.Time {
+	switch {
+	case l.measuring || l.draining:
+		return time.Time{}
+	case l.measuredAt.IsZero():
+		return l.now
+	case (l.cfg.WatchMemory || l.cgroup.LimitBytes > 0) && l.book.Len() > 0:
+		return l.measuredAt.Add(measureBusy)
+	}
+	return l.measuredAt.Add(measureIdle)
 }
 
 // look measures outside of the loop; one at a time, so that the meter has one user.

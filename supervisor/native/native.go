@@ -59,8 +59,10 @@ type Deps struct {
 	Signals <-chan os.Signal
 	Now     func() time.Time
 	// Halt stops a process and waits until it stands still; nil: for real.
-	Halt    func(pid int, patience time.Duration) error
-	Jitter  func() float64
+	Halt   func(pid int, patience time.Duration) error
+	Jitter func() float64
+	// Trim gives memory that is not needed back to the kernel; nil: keep it.
+	Trim    func()
 	Stderr  interface{ Write([]byte) (int, error) }
 	Version string
 	// Exit codes of the process, from the one table in package supervisor.

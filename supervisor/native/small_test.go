@@ -4,6 +4,9 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"crisper/broker"
+	"crisper/supervisor/ledger"
 )
 
 var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
@@ -81,5 +84,49 @@ func TestTheEarliestOfTwoTimesIgnoresZero(t *testing.T) {
 		if got := earliest(c[0], c[1]); !got.Equal(c[2]) {
 			t.Errorf("earliest(%v, %v) = %v", c[0], c[1], got)
 		}
+	}
+}
+
+func TestMemoryIsGivenBackAfterTheStartAndThenAtMostOnceAMinuteWhileNothingIsInHand(t *testing.T) {
+	trims := 0
+	l := &loop{book: ledger.New[task](), connected: true, exhausted: true, now: noon, deps: Deps{Trim: func() { trims++ }}}
+	steps := []struct {
+		after   time.Duration
+		ready   bool
+		waiting bool // there are messages that have not been taken
+		want    int
+	}{
+		{0, false, false, 0},
+		{time.Second, true, true, 1}, // the start is over, whatever there is to do
+		{30 * time.Second, true, false, 1},
+		{2 * time.Minute, true, true, 1},
+		{2*time.Minute + time.Second, true, false, 2},
+		{3 * time.Minute, true, false, 2},
+	}
+	for _, s := range steps {
+		l.now, l.exhausted = noon.Add(s.after), !s.waiting
+		if s.ready && l.readyAt.IsZero() {
+			l.readyAt = l.now
+		}
+		l.trim()
+		if l.work.Wait(); trims != s.want {
+			t.Errorf("after %s: %d times, want %d", s.after, trims, s.want)
+		}
+	}
+}
+
+func TestTheLoopRestsOnlyWithNothingInHandAndMeasuresInTimeOtherwise(t *testing.T) {
+	l := &loop{book: ledger.New[task](), connected: true, exhausted: true, now: noon, readyAt: noon, measuredAt: noon}
+	if !l.resting() || !l.nextMeasure().Equal(noon.Add(measureIdle)) {
+		t.Errorf("an idle loop: resting %t, next measurement %s", l.resting(), l.nextMeasure())
+	}
+	if _, err := l.book.Take(broker.Delivery{Tag: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	if l.resting() || !l.nextMeasure().Equal(noon.Add(measureIdle)) {
+		t.Errorf("with a task and no limit: resting %t, next measurement %s", l.resting(), l.nextMeasure())
+	}
+	if l.cfg.WatchMemory = true; !l.nextMeasure().Equal(noon.Add(measureBusy)) {
+		t.Errorf("with a task and a limit: next measurement %s", l.nextMeasure())
 	}
 }

@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// LoopLimit is how long the loop may be silent. It turns at least once a
-	// second, so ten seconds are not a busy moment any more.
+	// LoopLimit is how long the loop may be silent. It turns at least once in five
+	// seconds, so ten are not a busy moment any more.
 	LoopLimit = 10 * time.Second
 	// DefaultStuckAfter is how long nothing may be started although there is
 	// work, room and a connection. Long enough for a slow first import in every

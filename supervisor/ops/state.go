@@ -137,7 +137,7 @@ type Health struct {
 	Started  bool      // the pool was ready once
 	Draining bool      // going down: not ready, but alive
 	Broker   bool      // connected: for readiness, never for liveness
-	LoopAt   time.Time // when the loop last turned; it turns at least once a second
+	LoopAt   time.Time // when the loop last turned; it turns at least once in 5 s
 	// StuckSince is not zero when there is work, room and a connection, and yet
 	// nothing has been started since then.
 	StuckSince time.Time

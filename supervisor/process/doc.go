@@ -11,6 +11,7 @@
 //	Meter                            what many weigh, often, for 1 % of a CPU
 //	OpenCgroup, Usage                what the pod weighs, and may weigh
 //	CPUBudget                        how many executors --concurrency auto means
+//	Trim                             our own memory back to the kernel
 //	Explain                          a death, with the numbers that make it believable
 //	SetOOMScoreAdj, Title, TerminationMessage
 //

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -78,20 +77,19 @@ func fromStatm(proc string, buf *buffer) (int64, bool) {
 	return parseStatm(text, int64(os.Getpagesize()))
 }
 
-// resident is what statm says of pid's resident memory: a counter, read in no time.
-func resident(pid int) (int64, error) {
+// glanceAt reads pid's counters, in no time.
+func glanceAt(pid int) (glance, error) {
 	buf := readBuffers.Get().(*buffer)
 	defer readBuffers.Put(buf)
-	text, err := readInto("/proc/"+strconv.Itoa(pid)+"/statm", buf[:])
+	text, err := readInto("/proc/"+strconv.Itoa(pid)+"/stat", buf[:])
 	if err != nil {
-		return 0, err
+		return glance{}, err
 	}
-	_, rest, _ := bytes.Cut(text, []byte{' '})
-	pages, ok := leadingInt(rest)
+	g, ok := parseStat(text, int64(os.Getpagesize()))
 	if !ok {
-		return 0, fmt.Errorf("statm of process %d is %q", pid, text)
+		return glance{}, fmt.Errorf("stat of process %d is %q", pid, text)
 	}
-	return pages * int64(os.Getpagesize()), nil
+	return g, nil
 }
 
 func isGone(proc string) bool {

@@ -3,10 +3,12 @@ package process
 import "time"
 
 // meterShare is the part of one CPU that a Meter may spend on exact measurements,
-// and meterOldest is how old one may get all the same.
+// and meterOldest is how old one may get all the same; that of a process which has
+// touched no new page since may get meterStill old.
 const (
 	meterShare  = 0.01
 	meterOldest = 10 * time.Second
+	meterStill  = time.Minute
 )
 
 // Meter measures the private memory of many processes, several times a second,
@@ -17,25 +19,36 @@ const (
 // allocates is private, and what it gives back was. Only pages that it stops
 // sharing with the zygote by writing to them are seen late.
 //
+// Whatever makes a process's private memory grow is a page fault of its own, so one
+// without page faults, an idle child, is left alone. Only pages that it alone is left
+// with, because those it shared them with have ended, are then seen late.
+//
 // A Meter is used by one goroutine at a time.
 type Meter struct {
-	exact    func(pid int) (int64, error)
-	resident func(pid int) (int64, error)
-	now      func() time.Time
-	seen     map[int]reading
+	exact  func(pid int) (int64, error)
+	glance func(pid int) (glance, error)
+	now    func() time.Time
+	seen   map[int]reading
+}
+
+// glance is what the kernel counts anyhow.
+type glance struct {
+	resident int64 // bytes
+	faults   int64 // pages that became its own or were mapped, ever
 }
 
 // reading is the last exact measurement of a process.
 type reading struct {
-	private, resident int64
-	at                time.Time
-	cost              time.Duration
+	glance
+	private int64
+	at      time.Time
+	cost    time.Duration
 }
 
 // NewMeter returns a Meter that has seen nothing; each process is first measured
 // exactly.
 func NewMeter() *Meter {
-	return &Meter{exact: PrivateMemory, resident: resident, now: time.Now, seen: make(map[int]reading)}
+	return &Meter{exact: PrivateMemory, glance: glanceAt, now: time.Now, seen: make(map[int]reading)}
 }
 
 // Private measures these processes, in bytes. Those that cannot be measured (they
@@ -57,24 +70,27 @@ func (m *Meter) Private(pids []int) map[int]int64 {
 // measure is exact when that is due, and an estimate otherwise.
 func (m *Meter) measure(pid int, last reading, known bool, processes int) (int64, reading, error) {
 	now := m.now()
-	rss, err := m.resident(pid)
+	seen, err := m.glance(pid)
 	if err != nil {
 		return 0, reading{}, err
 	}
-	if known && now.Sub(last.at) < last.pause(processes) {
-		return max(0, last.private+rss-last.resident), last, nil
+	if known && now.Sub(last.at) < last.pause(seen, processes) {
+		return max(0, last.private+seen.resident-last.resident), last, nil
 	}
 	bytes, err := m.exact(pid)
 	if err != nil {
 		return 0, reading{}, err
 	}
 	done := m.now()
-	return bytes, reading{bytes, rss, done, done.Sub(now)}, nil
+	return bytes, reading{seen, bytes, done, done.Sub(now)}, nil
 }
 
 // pause is how long a measurement must last, when so many processes share the
-// Meter's part of the CPU.
-func (r reading) pause(processes int) time.Duration {
+// Meter's part of the CPU and this is what is seen of the process now.
+func (r reading) pause(seen glance, processes int) time.Duration {
+	if seen == r.glance {
+		return meterStill
+	}
 	return min(meterOldest, time.Duration(float64(r.cost)*float64(processes)/meterShare))
 }
 

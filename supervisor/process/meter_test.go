@@ -10,6 +10,7 @@ import (
 // measurement moves on by cost.
 type fakeProcesses struct {
 	private, resident map[int]int64
+	faults            int64 // of each
 	now               time.Time
 	cost              time.Duration
 	walks             int
@@ -22,11 +23,11 @@ func (f *fakeProcesses) meter() *Meter {
 			f.now = f.now.Add(f.cost)
 			return f.private[pid], nil
 		},
-		resident: func(pid int) (int64, error) {
+		glance: func(pid int) (glance, error) {
 			if n, ok := f.resident[pid]; ok {
-				return n, nil
+				return glance{n, f.faults}, nil
 			}
-			return 0, errors.New("ended")
+			return glance{}, errors.New("ended")
 		},
 		now:  func() time.Time { return f.now },
 		seen: make(map[int]reading),
@@ -55,6 +56,7 @@ func TestBetweenExactMeasurementsGrowthIsAdded(t *testing.T) {
 	for i, s := range steps {
 		f.now = f.now.Add(s.after)
 		f.private[1], f.resident[1] = s.private, s.resident
+		f.faults++
 		if got := m.Private([]int{1})[1]; got != s.want || f.walks != s.walks {
 			t.Errorf("step %d: %d after %d walks, want %d after %d", i, got, f.walks, s.want, s.walks)
 		}
@@ -72,6 +74,7 @@ func TestManyProcessesShareTheMetersTime(t *testing.T) {
 	const seconds = 20
 	for range seconds * 4 {
 		m.Private(pids)
+		f.faults++
 		f.now = f.now.Add(250 * time.Millisecond)
 	}
 	if spent := time.Duration(f.walks) * f.cost; spent > seconds*time.Second/100+20*time.Millisecond {
@@ -84,9 +87,40 @@ func TestAnExpensiveMeasurementIsStillRepeated(t *testing.T) {
 	m := f.meter()
 	m.Private([]int{1})
 	f.private[1] = 6
+	f.faults++ // what it shared, it has written to
 	f.now = f.now.Add(10 * time.Second)
 	if got := m.Private([]int{1})[1]; got != 6 {
 		t.Errorf("%d after 10 s, want the new 6", got)
+	}
+}
+
+func TestAProcessThatTouchesNoPageIsSeldomMeasured(t *testing.T) {
+	f := &fakeProcesses{private: map[int]int64{1: 5}, resident: map[int]int64{1: 9}, cost: time.Millisecond}
+	m := f.meter()
+	for range 6 {
+		m.Private([]int{1})
+		f.now = f.now.Add(10 * time.Second)
+	}
+	if f.walks != 1 {
+		t.Errorf("%d walks in a minute of an idle process", f.walks)
+	}
+	f.private[1] = 8 // those that shared its pages have ended
+	if got := m.Private([]int{1})[1]; got != 8 {
+		t.Errorf("%d after a minute, want the new 8", got)
+	}
+}
+
+func TestStatIsReadFromTheEndOfTheName(t *testing.T) {
+	const rest = " S 1 2 3 0 -1 4194560 1500 0 2 0 7 1 0 0 20 0 1 0 9000 1048576 25 18446744073709551615 1 1"
+	for _, name := range []string{"(python)", "(a) S 9 9)", "(crisper: slot 0)"} {
+		if g, ok := parseStat([]byte("41 "+name+rest), 4096); !ok || g.faults != 1502 || g.resident != 25*4096 {
+			t.Errorf("%s: %+v, %t", name, g, ok)
+		}
+	}
+	for _, text := range []string{"", "41 (python) S 1 2", "41 (python" + rest[:20]} {
+		if g, ok := parseStat([]byte(text), 4096); ok {
+			t.Errorf("%q is read as %+v", text, g)
+		}
 	}
 }
 

@@ -39,6 +39,20 @@ func parseStatm(text []byte, page int64) (int64, bool) {
 	return max(0, resident-shared) * page, ok1 && ok2
 }
 
+// parseStat reads rss (field 24, pages) and minflt + majflt (10 and 12). The name of the
+// program, field 2, may hold anything, parentheses too: fields count from its last one.
+func parseStat(text []byte, page int64) (glance, bool) {
+	const minflt, majflt, rss = 10 - 3, 12 - 3, 24 - 3
+	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	if len(fields) <= rss {
+		return glance{}, false
+	}
+	minor, ok1 := leadingInt(fields[minflt])
+	major, ok2 := leadingInt(fields[majflt])
+	pages, ok3 := leadingInt(fields[rss])
+	return glance{resident: pages * page, faults: minor + major}, ok1 && ok2 && ok3
+}
+
 // parseKey finds "name number" in a memory.stat, memory.events or oom_control.
 func parseKey(text []byte, name string) (int64, bool) {
 	for len(text) > 0 {

@@ -13,7 +13,7 @@ import (
 // PrivateMemory is for Linux only.
 func PrivateMemory(pid int) (int64, error) { return 0, unsupported("measure", pid) }
 
-func resident(pid int) (int64, error) { return 0, unsupported("measure", pid) }
+func glanceAt(pid int) (glance, error) { return glance{}, unsupported("measure", pid) }
 
 // PSS is for Linux only.
 func PSS(pid int) (int64, error) { return 0, unsupported("measure", pid) }

@@ -150,16 +150,22 @@ func (c *Conn) Receive(buf []byte) ([]byte, error) {
 	return c.whole(batch, len(buf)), err
 }
 
+// packets holds buffers for the largest packet: it must be read in one piece, most are
+// tiny, and one buffer of this size for each child would be most of our memory.
+var packets = sync.Pool{New: func() any { return new([maxPacket]byte) }}
+
 // receiveReady reads until the socket is empty; false asks to be called again
 // when it is not.
 func (c *Conn) receiveReady(fd int) bool {
 	begin := len(c.in)
 	resets := 0
+	packet := packets.Get().(*[maxPacket]byte)
+	defer packets.Put(packet)
 	for len(c.in)-begin < maxBatch {
-		n, err := c.receiveOne(fd)
+		n, err := recvPacket(fd, packet[:])
 		switch {
 		case err == nil:
-			c.in = c.in[:len(c.in)+n]
+			c.in = append(c.in, packet[:n]...)
 		case errors.Is(err, unix.EAGAIN):
 			return len(c.in) > begin
 		case errors.Is(err, unix.ECONNRESET) && resets == 0:
@@ -170,16 +176,6 @@ func (c *Conn) receiveReady(fd int) bool {
 		}
 	}
 	return true
-}
-
-// receiveOne reads one packet behind what is in c.in, which is grown first.
-func (c *Conn) receiveOne(fd int) (int, error) {
-	if free := cap(c.in) - len(c.in); free < maxPacket {
-		grown := make([]byte, len(c.in), 2*cap(c.in)+maxPacket)
-		copy(grown, c.in)
-		c.in = grown
-	}
-	return recvPacket(fd, c.in[len(c.in):len(c.in)+maxPacket])
 }
 
 // Finish ends the socket in both directions. What the child has said can still

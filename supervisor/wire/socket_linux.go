@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -85,9 +84,6 @@ func hungUp(fd int) bool {
 // whole: every packet holds whole frames.
 func (c *Conn) whole(batch []byte, _ int) []byte { return batch }
 
-// reclaimed holds buffers for Reclaim; a packet must be read in one piece.
-var reclaimed = sync.Pool{New: func() any { return new([maxPacket]byte) }}
-
 // Reclaim takes back what we sent and the child has not read. The kernel decides
 // each race: a frame is returned here or read by the child, never both.
 func (c *Conn) Reclaim() ([]Frame, error) {
@@ -96,8 +92,8 @@ func (c *Conn) Reclaim() ([]Frame, error) {
 	if c.theirs < 0 {
 		return nil, fmt.Errorf("cannot take frames back: %w", os.ErrClosed)
 	}
-	buf := reclaimed.Get().(*[maxPacket]byte)
-	defer reclaimed.Put(buf)
+	buf := packets.Get().(*[maxPacket]byte)
+	defer packets.Put(buf)
 	var frames []Frame
 	for {
 		n, err := takePacket(c.theirs, buf[:])

@@ -6,7 +6,9 @@ import (
 	"os"
 	"strings"
 
-	"k8s.io/client-go/kubernetes/typed/coordination/v1"
+	"crisper/beat/internal/kube"
+
+	coordination "k8s.io/api/coordination/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -47,11 +49,11 @@ func New(config *rest.Config, namespace, name string) (*Backend, error) {
 	if config.UserAgent == "" {
 		config.UserAgent = "crisper-beat"
 	}
-	client, err := v1.NewForConfig(config)
+	leases, err := kube.New(config, coordination.SchemeGroupVersion, namespace, "leases")
 	if err != nil {
-		return nil, fmt.Errorf("cannot make a client for %s: %w", config.Host, err)
+		return nil, err
 	}
-	return &Backend{leases: client.Leases(namespace), namespace: namespace, name: name}, nil
+	return &Backend{leases: leases, namespace: namespace, name: name}, nil
 }
 
 func load(kubeconfig string) (*rest.Config, string, error) {

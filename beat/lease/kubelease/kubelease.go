@@ -9,19 +9,19 @@ import (
 	"sync"
 	"time"
 
+	"crisper/beat/internal/kube"
 	"crisper/beat/lease/election"
 
 	coordination "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
-	v1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 )
 
 const tokenAnnotation = "crisper.dev/token"
 
 // Backend is a lease.Backend.
 type Backend struct {
-	leases          v1.LeaseInterface
+	leases          *kube.Objects
 	namespace, name string
 
 	mu   sync.Mutex
@@ -31,7 +31,8 @@ type Backend struct {
 // Read returns the record. It asks the API server for what is stored, not for what
 // its cache has.
 func (b *Backend) Read(ctx context.Context) (election.Record, error) {
-	l, err := b.leases.Get(ctx, b.name, meta.GetOptions{})
+	l := new(coordination.Lease)
+	err := b.leases.Get(ctx, b.name, l)
 	if apierrors.IsNotFound(err) {
 		return election.Record{}, nil
 	}
@@ -43,18 +44,18 @@ func (b *Backend) Read(ctx context.Context) (election.Record, error) {
 
 // Write creates the Lease or replaces it as it was read.
 func (b *Backend) Write(ctx context.Context, prev, next election.Record) (election.Record, error) {
-	l, known := b.base(prev)
+	wanted, known := b.base(prev)
 	if !known {
 		return next, fmt.Errorf("cannot update %s: %w", b, election.ErrConflict)
 	}
-	fill(l, next)
-	verb := "update"
+	fill(wanted, next)
+	l, verb := new(coordination.Lease), "update"
 	var err error
 	if prev.Version == "" {
 		verb = "create"
-		l, err = b.leases.Create(ctx, l, meta.CreateOptions{})
+		err = b.leases.Create(ctx, wanted, l)
 	} else {
-		l, err = b.leases.Update(ctx, l, meta.UpdateOptions{})
+		err = b.leases.Update(ctx, b.name, wanted, l)
 	}
 	switch {
 	case err != nil:
@@ -89,6 +90,7 @@ func (b *Backend) see(l *coordination.Lease) election.Record {
 }
 
 func fill(l *coordination.Lease, next election.Record) {
+	l.TypeMeta = meta.TypeMeta{Kind: "Lease", APIVersion: coordination.SchemeGroupVersion.String()}
 	seconds := int32(max(1, math.Ceil(next.Duration.Seconds()))) // the API server wants more than 0, also when nobody holds it
 	transitions := int32(min(next.Token, math.MaxInt32))
 	renewed := meta.NewMicroTime(next.Renewed)

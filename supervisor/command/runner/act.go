@@ -77,6 +77,7 @@ func (l *loop) start() {
 		l.guest.Started()
 	}
 	l.next = append(l.next, command.Started{PID: pid})
+	go process.Trim() // our own start is over
 	go func() {
 		_ = wait() // an exit status that is not 0 is an error to it
 		status := statusOf(cmd)

@@ -59,11 +59,12 @@ def load(control, options):
     """Import, freeze, look at what forking would break, and report."""
     from . import describe, preload
     loaded = preload.load(options)
-    from . import executor, steward, warm  # noqa: F401  imported once, here
+    from . import executor, steward, trim, warm  # noqa: F401  imported once, here
     warm.warm_up(loaded)
     after_fork.set_title('crisper: zygote')
     gc.collect()
     gc.freeze()  # children share the pages: no collection may touch them
+    trim.unmap_files()
     threads, sockets = describe.threads(), describe.sockets(CONTROL_FD)
     if (threads or sockets) and options.get('threads') == 'refuse':
         raise Refused('forking from this app is not safe: ' + '; '.join(
