@@ -15,10 +15,11 @@ import (
 // press clicks a button and returns what Flower tells the user about it.
 func (f *flower) press(t *testing.T, selector string) string {
 	t.Helper()
-	before := inPage[int](f.browser, `document.querySelectorAll('.toast-body').length`)
+	// What it has said before goes away by itself, at any time.
+	inPage[bool](f.browser, `document.querySelectorAll('.toast').forEach(toast => { toast.dataset.seen = 'yes' }) === undefined`)
 	f.click(selector)
-	f.until("what Flower says to "+selector, fmt.Sprintf(`document.querySelectorAll('.toast-body').length > %d`, before))
-	said := inPage[[]string](f.browser, `Array.from(document.querySelectorAll('.toast')).slice(-1).map(
+	f.until("what Flower says to "+selector, `document.querySelector('.toast:not([data-seen])') !== null`)
+	said := inPage[[]string](f.browser, `Array.from(document.querySelectorAll('.toast:not([data-seen])')).slice(-1).map(
 		toast => [toast.className.includes('danger') ? 'error' : 'success', toast.querySelector('.toast-body').textContent]).flat()`)
 	answer := f.plain(map[string]string{"": strings.Join(said, ": ")})[""]
 	f.seen["button "+selector] = answer
