@@ -3,6 +3,7 @@ package compat
 import (
 	"encoding/json"
 	"regexp"
+	"strings"
 
 	"crisper/cmd/crisper/internal/options"
 	"crisper/supervisor/agent"
@@ -53,7 +54,7 @@ func Changed(info agent.Info, runtime string) []Fate {
 var hidden = regexp.MustCompile(`(?i)pass|secret|token|credential|api_?key|access_key|signature|private`)
 
 // widest is where a value is cut: a schedule can be long.
-const widest = 120
+const widest = 80
 
 // show is a setting's value without what is secret in it.
 func show(name string, value json.RawMessage) string {
@@ -63,11 +64,13 @@ func show(name string, value json.RawMessage) string {
 	}
 	text, ok := conceal(name, decoded).(string)
 	if !ok {
-		encoded, err := json.Marshal(conceal(name, decoded))
-		if err != nil {
+		var encoded strings.Builder
+		encoder := json.NewEncoder(&encoded)
+		encoder.SetEscapeHTML(false) // queues read <Queue …>
+		if err := encoder.Encode(conceal(name, decoded)); err != nil {
 			return "?"
 		}
-		text = string(encoded)
+		text = strings.TrimSuffix(encoded.String(), "\n")
 	}
 	if runes := []rune(text); len(runes) > widest {
 		text = string(runes[:widest]) + "…"
