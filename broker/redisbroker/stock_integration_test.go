@@ -32,10 +32,12 @@ func TestWhatAStockWorkerLeftBehindIsRestoredAfterTheVisibilityTimeout(t *testin
 	put("unbound", "nowhere", "key", 2)
 	s.client.ZAdd(ctx, "unacked_index", redis.Z{Score: old, Member: "acked long ago"})
 	w := brokertest.Start(t, s.consumer(t, "w", "q"))
-	w.MustTake(1)
-	brokertest.Await[broker.Ready](w)
+	ds := w.MustTake(1)
+	if len(ds) == 0 { // we were quicker than the sweep
+		brokertest.Await[broker.Ready](w)
+	}
 	// A restore of a page is one script: what woke us was all of it.
-	ds := w.MustTake(10)
+	ds = append(ds, w.MustTake(10)...)
 	if got := fmt.Sprint(brokertest.IDs(ds)); got != "[a b]" || !ds[0].Redelivered {
 		t.Fatalf("taken %s", got)
 	}
