@@ -207,13 +207,27 @@ func TestAWarmShutdownSaysSoAndFinishesWhatRuns(t *testing.T) {
 	})
 }
 
+// quitStock: Celery's handler raises, which is lost when the signal comes while Python
+// is in a callback that lets nothing out (a finalizer). A user would press the key again.
+func quitStock(t *testing.T, w *harness.Worker) {
+	t.Helper()
+	harness.Must(t, w.Signal(syscall.SIGQUIT))
+	if _, _, err := w.Wait(harness.Deadline(t, 5*time.Second)); err != nil {
+		leaves(t, w, syscall.SIGQUIT)
+	}
+}
+
 func TestAColdShutdownSaysSoAndFinishesNothing(t *testing.T) {
 	t.Parallel()
 	underBoth(t, func(t *testing.T, start starter) {
 		s := smokeStage(t, map[string]any{"task_acks_late": true})
 		w := start(s, t, "-c", "2")
 		id := started(t, s, harness.T("sleepy", 300))
-		leaves(t, w, syscall.SIGQUIT)
+		if strings.HasSuffix(t.Name(), "/stock") {
+			quitStock(t, w)
+		} else {
+			leaves(t, w, syscall.SIGQUIT)
+		}
 		if log := w.LogText(); !strings.Contains(log, "Cold shutdown") || strings.Contains(log, id+"] succeeded") {
 			t.Error("its log does not tell of a cold shutdown, or tells of a success")
 		}
