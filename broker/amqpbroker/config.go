@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"crisper/broker"
 )
 
 // Config is what New needs. URLs hold passwords; they appear in no error and no log.
@@ -31,7 +33,7 @@ type Config struct {
 	ConfirmTimeout time.Duration
 	// Name is shown in the broker's list of connections.
 	Name  string
-	Retry Retry
+	Retry broker.Retry
 	Log   *zap.Logger
 }
 
@@ -43,7 +45,7 @@ func Defaults() Config {
 		Heartbeat:        120 * time.Second,
 		ConnectTimeout:   4 * time.Second,
 		ConfirmTimeout:   10 * time.Second,
-		Retry:            Retry{Enabled: true, OnStartup: true, MaxRetries: 100, Start: 2 * time.Second, Step: 2 * time.Second, Max: 30 * time.Second},
+		Retry:            broker.DefaultRetry(),
 		Log:              zap.NewNop(),
 	}
 }

@@ -144,17 +144,6 @@ func TestTLSVerifiesTheChainAlwaysAndTheNameWhenItIsGiven(t *testing.T) {
 	}
 }
 
-func TestPausesGrowAsCelerysSettingsSay(t *testing.T) {
-	r := Defaults().Retry
-	if got := []time.Duration{r.Pause(1, false), r.Pause(2, false), r.Pause(99, false), r.Pause(1, true), r.Pause(99, true)}; !cmp.Equal(got,
-		[]time.Duration{2 * time.Second, 4 * time.Second, 30 * time.Second, 50 * time.Millisecond, 2 * time.Second}) {
-		t.Errorf("pauses %v", got)
-	}
-	if r.GiveUp(100, false) || !r.GiveUp(101, false) || r.GiveUp(1000, true) {
-		t.Error("gives up at the wrong time")
-	}
-}
-
 func TestABrokerThatEndsDuringTheLoginHasNotRefusedUs(t *testing.T) {
 	for _, c := range []struct {
 		err   error

@@ -31,7 +31,7 @@ type Config struct {
 	WorkerID, Hostname string
 	// ConnectTimeout is broker_connection_timeout.
 	ConnectTimeout time.Duration
-	Retry          Retry
+	Retry          broker.Retry
 	// Presence is how long after our last sign of life peers restore what we hold.
 	Presence time.Duration
 	// DeadLetter is the key of the list of parked messages.
@@ -44,7 +44,7 @@ func Defaults() Config {
 	return Config{
 		FailoverStrategy: "round-robin",
 		ConnectTimeout:   4 * time.Second,
-		Retry:            Retry{Enabled: true, OnStartup: true, MaxRetries: 100, Start: 2 * time.Second, Step: 2 * time.Second, Max: 30 * time.Second},
+		Retry:            broker.DefaultRetry(),
 		Presence:         6 * time.Second,
 		DeadLetter:       "crisper.dead_letter",
 		Log:              zap.NewNop(),

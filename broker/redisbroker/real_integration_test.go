@@ -217,7 +217,7 @@ func TestConsumingGoesOnWithinTwoSecondsOfARestart(t *testing.T) {
 
 func TestAnUnreachableServerIsGivenUpAsCelerysSettingsSay(t *testing.T) {
 	s := &server{url: fmt.Sprintf("redis://127.0.0.1:%d/0", freePort(t)), change: func(c *Config) {
-		c.Retry = Retry{Enabled: true, OnStartup: true, MaxRetries: 2, Start: time.Millisecond, Step: time.Millisecond}
+		c.Retry = broker.Retry{Enabled: true, OnStartup: true, MaxRetries: 2, Start: time.Millisecond, Step: time.Millisecond}
 	}}
 	w := brokertest.Run(t, s.consumer(t, "w", "q"))
 	if err := w.Ended(); !errors.Is(err, broker.ErrUnavailable) {

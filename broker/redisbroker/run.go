@@ -53,7 +53,7 @@ func (c *Consumer) verdict(err error, failures int, before bool, server string) 
 	// Another URL of the list may have the right password.
 	case errors.Is(err, broker.ErrRefused) && failures >= len(c.cfg.nodes):
 		return fmt.Errorf("cannot use the broker %s: %w", server, err)
-	case c.cfg.Retry.giveUp(failures, before):
+	case c.cfg.Retry.GiveUp(failures, before):
 		return fmt.Errorf("cannot connect to the broker %s (try %d): %w", server, failures, err)
 	}
 	return nil
@@ -61,7 +61,7 @@ func (c *Consumer) verdict(err error, failures int, before bool, server string) 
 
 // pause tells of the failure and waits for the next try.
 func (c *Consumer) pause(ctx context.Context, err error, failures int, before bool, server string) bool {
-	wait := c.cfg.Retry.pause(failures, before)
+	wait := c.cfg.Retry.Pause(failures, before)
 	limit := c.cfg.Retry.MaxRetries
 	if before {
 		limit = 0

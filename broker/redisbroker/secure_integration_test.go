@@ -76,7 +76,7 @@ func TestTLS(t *testing.T) {
 		s := p.server()
 		s.change = func(cfg *Config) {
 			cfg.URLs = []string{base + "?ssl_cert_reqs=required&" + both}
-			cfg.Retry = Retry{}
+			cfg.Retry = broker.Retry{}
 		}
 		if err := brokertest.Run(t, s.consumer(t, "w", "q")).Ended(); !errors.Is(err, broker.ErrUnavailable) {
 			t.Fatal(err)

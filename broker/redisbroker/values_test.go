@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -105,23 +104,6 @@ func TestUnackedValuesAreReadBackByteForByte(t *testing.T) {
 		if _, ok := parseRecord([]byte(bad)); ok {
 			t.Errorf("%q was read", bad)
 		}
-	}
-}
-
-func TestPausesGrowAsCelerysSettingsSayAndShorterAfterALoss(t *testing.T) {
-	r := Defaults().Retry
-	for n, want := range map[int]time.Duration{1: 2 * time.Second, 2: 4 * time.Second, 15: 30 * time.Second, 99: 30 * time.Second} {
-		if got := r.pause(n, false); got != want {
-			t.Errorf("try %d: %s, want %s", n, got, want)
-		}
-	}
-	for n, want := range map[int]time.Duration{1: 50 * time.Millisecond, 3: 200 * time.Millisecond, 1000: 2 * time.Second} {
-		if got := r.pause(n, true); got != want {
-			t.Errorf("try %d after a loss: %s, want %s", n, got, want)
-		}
-	}
-	if r.giveUp(100, false) || !r.giveUp(101, false) || r.giveUp(1000, true) || (Retry{OnStartup: true}).giveUp(1000, false) {
-		t.Error("gives up at the wrong time")
 	}
 }
 
