@@ -1,12 +1,8 @@
 package planner
 
 import (
-	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,41 +10,17 @@ import (
 
 	"crisper/beat"
 	"crisper/beat/schedule"
-
-	"github.com/google/go-cmp/cmp"
+	"crisper/integration/scripts"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write what the planner does now into testdata/*.txt")
+func TestThePlannerDoesWhatTheScriptsTell(t *testing.T) { scripts.Play(t, replay) }
 
-func TestThePlannerDoesWhatTheScriptsTell(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
+func replay(t *testing.T, text string) string {
+	got, err := play(text)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.HasPrefix(want, []byte("# ")) {
-				t.Error("a script begins with a comment that tells its story")
-			}
-			got, err := play(string(want))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if *rewrite {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if d := cmp.Diff(string(want), got); d != "" {
-				t.Errorf("the planner does something else (-script +planner):\n%s", d)
-			}
-		})
-	}
+	return got
 }
 
 // player plays a script: blocks of commands, ----, what came of them, a blank line.

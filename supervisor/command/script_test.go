@@ -1,50 +1,19 @@
 package command
 
 import (
-	"bytes"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"crisper/integration/scripts"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write what the machine does now into testdata/*.txt")
-
-func TestTheMachineDoesWhatTheScriptsTell(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.HasPrefix(want, []byte("# ")) || bytes.Count(want, []byte("\n")) >= 80 {
-				t.Error("a script begins with a comment that tells its story, and has less than 80 lines")
-			}
-			got := replay(t, string(want))
-			if *rewrite {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if d := cmp.Diff(string(want), got); d != "" {
-				t.Errorf("the machine does something else (-script +machine):\n%s", d)
-			}
-		})
-	}
-}
+func TestTheMachineDoesWhatTheScriptsTell(t *testing.T) { scripts.Play(t, replay) }
 
 // player replays a script: blocks of commands, a rule, and what the machine did.
 type player struct {

@@ -3,51 +3,24 @@ package election_test
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"crisper/beat/lease/election"
-
-	"github.com/google/go-cmp/cmp"
+	"crisper/integration/scripts"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write what the machine does now into testdata/*.txt")
+func TestACandidateDoesWhatTheScriptsTell(t *testing.T) { scripts.Play(t, replay) }
 
-func TestACandidateDoesWhatTheScriptsTell(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
+func replay(t *testing.T, text string) string {
+	got, err := play(text)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.HasPrefix(want, []byte("# ")) {
-				t.Error("a script begins with a comment that tells its story")
-			}
-			got, err := play(string(want))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if *rewrite {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if d := cmp.Diff(string(want), got); d != "" {
-				t.Errorf("the machine does something else (-script +machine):\n%s", d)
-			}
-		})
-	}
+	return got
 }
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
