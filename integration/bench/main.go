@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"crisper/integration/harness"
+	"crisper/integration/page"
 )
 
 func main() {
@@ -175,10 +176,10 @@ func (s settings) sides(wrapped bool) []side {
 // publish shows the tables and writes what was asked for.
 func (s settings) publish(r report, root string, out io.Writer) error {
 	if len(r.Outcomes) > 0 && s.only == "" {
-		fmt.Fprintf(out, "\n%s", plain(r.table()))
+		fmt.Fprintf(out, "\n%s", page.Plain(r.table()))
 	}
 	if r.Peers != nil {
-		fmt.Fprintf(out, "\n%s", plain(r.peerTable()))
+		fmt.Fprintf(out, "\n%s", page.Plain(r.peerTable()))
 	}
 	if s.json != "" {
 		text, err := json.MarshalIndent(r, "", " ")
@@ -190,7 +191,7 @@ func (s settings) publish(r report, root string, out io.Writer) error {
 		}
 	}
 	if s.write {
-		return r.write(filepath.Join(root, s.page))
+		return part.Write(filepath.Join(root, s.page), r.text())
 	}
 	return nil
 }

@@ -3,59 +3,28 @@ package main
 import (
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+
+	"crisper/integration/page"
 )
 
-// Between these marks the page is ours; the rest is written by people.
-const (
-	pageBegin = "<!-- measured: begin; written by `make bench` -->\n"
-	pageEnd   = "<!-- measured: end -->\n"
-)
+// part is ours; the rest of the page is written by people.
+var part = page.Part{Target: "bench"}
 
-// write puts the measured part into the page, and leaves the rest as it is.
-func (r report) write(path string) error {
-	old, err := os.ReadFile(path)
-	if err != nil && !os.IsNotExist(err) {
-		return fmt.Errorf("cannot read the page: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("cannot make the page's folder: %w", err)
-	}
-	if err := os.WriteFile(path, []byte(splice(string(old), r.page())), 0o644); err != nil {
-		return fmt.Errorf("cannot write the page: %w", err)
-	}
-	return nil
-}
-
-// splice replaces what stands between the marks.
-func splice(old, measured string) string {
-	if before, rest, ok := strings.Cut(old, pageBegin); ok {
-		if _, after, ok := strings.Cut(rest, pageEnd); ok {
-			return before + pageBegin + measured + pageEnd + after
-		}
-	}
-	if old == "" {
-		old = "# Benchmarks\n\n"
-	}
-	return old + pageBegin + measured + pageEnd
-}
-
-func (r report) page() string {
+func (r report) text() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "\nMeasured on %s, commit %s, on %s, Linux %s.\n", r.Facts.Date, r.Facts.Commit, r.Facts.Machine, r.Facts.Kernel)
+	fmt.Fprintf(&out, "Measured on %s, commit %s, on %s, Linux %s.\n", r.Facts.Date, r.Facts.Commit, r.Facts.Machine, r.Facts.Kernel)
 	for _, name := range slices.Sorted(maps.Keys(r.Facts.Versions)) {
 		fmt.Fprintf(&out, "%s %s · ", name, r.Facts.Versions[name])
 	}
 	fmt.Fprintf(&out, "load average %s when the rounds began.\n\n", ranged(r.loads()))
-	out.WriteString(markdown(r.table()))
+	out.WriteString(page.Markdown(r.table()))
 	if r.Peers != nil {
-		out.WriteString("\n" + markdown(r.peerTable()))
+		out.WriteString("\n" + page.Markdown(r.peerTable()))
 	}
 	out.WriteString("\n" + fmt.Sprintf(method, r.Size.Rounds, r.Size.Tasks, r.Size.Tasks*r.Size.Factor,
-		r.Size.Latencies, r.Size.Recyclings, recyclePeriod, r.Size.Idle) + "\n")
+		r.Size.Latencies, r.Size.Recyclings, recyclePeriod, r.Size.Idle))
 	return out.String()
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strings"
-	"unicode/utf8"
 )
 
 // report is everything that one run of the program found out.
@@ -106,38 +105,4 @@ func number(v float64) string {
 		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
 	}
 	return text
-}
-
-// plain is the table for a terminal.
-func plain(rows [][]string) string {
-	width := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			width[i] = max(width[i], utf8.RuneCountInString(unmarked(cell)))
-		}
-	}
-	var out strings.Builder
-	for _, row := range rows {
-		line := ""
-		for i, cell := range row {
-			cell = unmarked(cell)
-			line += cell + strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell)+2)
-		}
-		out.WriteString(strings.TrimRight(line, " ") + "\n")
-	}
-	return out.String()
-}
-
-func unmarked(cell string) string { return strings.NewReplacer("**", "", "`", "").Replace(cell) }
-
-// markdown is the table for a page.
-func markdown(rows [][]string) string {
-	var out strings.Builder
-	for i, row := range rows {
-		out.WriteString("| " + strings.Join(row, " | ") + " |\n")
-		if i == 0 {
-			out.WriteString(strings.Repeat("| --- ", len(row)) + "|\n")
-		}
-	}
-	return out.String()
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"crisper/integration/page"
 )
 
 func example() report {
@@ -33,17 +35,7 @@ func TestAFigureWithoutAGoalIsNeitherReachedNorMissed(t *testing.T) {
 }
 
 func TestATerminalGetsNoMarkdown(t *testing.T) {
-	if text := plain(example().table()); strings.ContainsAny(text, "*`|") {
+	if text := page.Plain(example().table()); strings.ContainsAny(text, "*`|") {
 		t.Error(text)
-	}
-}
-
-func TestOnlyTheMeasuredPartOfThePageIsRewritten(t *testing.T) {
-	old := "# Title\n\nbefore\n" + pageBegin + "old\n" + pageEnd + "after, by hand\n"
-	if got, want := splice(old, "new\n"), "# Title\n\nbefore\n"+pageBegin+"new\n"+pageEnd+"after, by hand\n"; got != want {
-		t.Errorf("got %q", got)
-	}
-	if got := splice("", "new\n"); !strings.HasPrefix(got, "# Benchmarks\n") || !strings.Contains(got, "new\n") {
-		t.Errorf("got %q", got)
 	}
 }

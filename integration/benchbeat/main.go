@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"crisper/integration/harness"
+	"crisper/integration/page"
 )
 
 func main() {
@@ -41,7 +42,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	set.DurationVar(&s.lead, "lead", 25*time.Second, "for writing the schedule file and for the start")
 	smoke := set.Bool("smoke", false, "a short run that shows whether it works")
 	write := set.Bool("write", false, "write the measured part of the page")
-	page := set.String("page", "docs/benchmarks-beat.md", "the page, from the repository's root")
+	path := set.String("page", "docs/benchmarks-beat.md", "the page, from the repository's root")
 	if err := set.Parse(args); err != nil {
 		return err
 	}
@@ -55,9 +56,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n%s", plain(r.table()))
+	fmt.Fprintf(out, "\n%s", page.Plain(r.table()))
 	if *write {
-		return r.write(filepath.Join(root, *page))
+		return part.Write(filepath.Join(root, *path), r.text())
 	}
 	return nil
 }

@@ -8,7 +8,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"crisper/integration/page"
 )
 
 // report is one run of the program.
@@ -100,57 +101,10 @@ func ranged(values []float64) string {
 	return fmt.Sprintf("%.3g (%.3g–%.3g)", s.Median, s.Min, s.Max)
 }
 
-// plain is the table for a terminal.
-func plain(rows [][]string) string {
-	width := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			width[i] = max(width[i], utf8.RuneCountInString(cell))
-		}
-	}
-	var out strings.Builder
-	for _, row := range rows {
-		text := ""
-		for i, cell := range row {
-			text += cell + strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell)+2)
-		}
-		out.WriteString(strings.TrimRight(text, " ") + "\n")
-	}
-	return out.String()
-}
+// part is ours; the rest of the page is written by people.
+var part = page.Part{Target: "bench-beat"}
 
-const (
-	pageBegin = "<!-- measured: begin; written by `make bench-beat` -->\n"
-	pageEnd   = "<!-- measured: end -->\n"
-)
-
-// write puts the measured part into the page, and leaves the rest as it is.
-func (r report) write(path string) error {
-	old, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("cannot read the page: %w", err)
-	}
-	text := string(old)
-	before, rest, ok := strings.Cut(text, pageBegin)
-	_, after, also := strings.Cut(rest, pageEnd)
-	if !ok || !also {
-		before, after = strings.TrimRight(text, "\n")+"\n\n", ""
-	}
-	if err := os.WriteFile(path, []byte(before+pageBegin+r.page()+pageEnd+after), 0o644); err != nil {
-		return fmt.Errorf("cannot write the page: %w", err)
-	}
-	return nil
-}
-
-func (r report) page() string {
-	var out strings.Builder
-	fmt.Fprintf(&out, "\nMeasured on %s, commit %s, on %d cores, load average %s before the rounds.\n%s · %d rounds, %s of each side measured.\n\n",
-		r.Date, r.Commit, runtime.NumCPU(), strings.Join(r.Load, ", "), r.Versions, r.Size.rounds, r.Size.window)
-	for i, row := range r.table() {
-		out.WriteString("| " + strings.Join(row, " | ") + " |\n")
-		if i == 0 {
-			out.WriteString(strings.Repeat("| --- ", len(row)) + "|\n")
-		}
-	}
-	return out.String() + "\n"
+func (r report) text() string {
+	return fmt.Sprintf("Measured on %s, commit %s, on %d cores, load average %s before the rounds.\n%s · %d rounds, %s of each side measured.\n\n%s",
+		r.Date, r.Commit, runtime.NumCPU(), strings.Join(r.Load, ", "), r.Versions, r.Size.rounds, r.Size.window, page.Markdown(r.table()))
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -36,21 +35,5 @@ func TestTheBookReadsOnlyWholeNewLinesAndPairsEndsWithTheirProcess(t *testing.T)
 	add(`{"event": "start", "id": "b", "pid": 3, "wall": 8}` + "\n" + `{"event": "end", "id": "b", "pid": 3, "wall": 9, "outcome": "SystemExit"}` + "\n")
 	if b.ended("b") {
 		t.Error("a task that an exception took away has not ended")
-	}
-}
-
-func TestASpliceKeepsWhatPeopleWroteAndTheOtherSidesTable(t *testing.T) {
-	r := report{Side: crisperSide, Rows: []row{{Title: "one", Trials: 3}}}
-	page := splice("# Guarantees\n\ntext\n", r)
-	page = splice(page, report{Side: stockSide, Rows: []row{{Title: "two", Trials: 1}}})
-	r.Rows[0].Title = "three"
-	page = splice(page, r)
-	for _, want := range []string{"# Guarantees\n\ntext\n", "| three |", "| two |"} {
-		if !strings.Contains(page, want) {
-			t.Errorf("%q is missing in\n%s", want, page)
-		}
-	}
-	if strings.Contains(page, "| one |") {
-		t.Errorf("the old table is still there:\n%s", page)
 	}
 }

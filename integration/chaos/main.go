@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"crisper/integration/page"
 )
 
 func main() {
@@ -100,7 +102,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n%s", plain(r.table()))
+	fmt.Fprintf(out, "\n%s", page.Plain(r.table()))
 	if err := s.save(ctx, r); err != nil {
 		return err
 	}
@@ -182,7 +184,7 @@ func (s settings) save(ctx context.Context, r report) error {
 	if err != nil {
 		return fmt.Errorf("cannot find the repository's root: %w", err)
 	}
-	return r.write(filepath.Join(strings.TrimSpace(string(root)), s.page))
+	return r.part().Write(filepath.Join(strings.TrimSpace(string(root)), s.page), r.text())
 }
 
 // judge fails the program when Crisper broke a promise. Celery's worker is only shown.

@@ -2,10 +2,9 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"slices"
-	"strings"
-	"unicode/utf8"
+
+	"crisper/integration/page"
 )
 
 // report is one run of the program.
@@ -52,76 +51,14 @@ func (r row) recovered() string {
 		return "–"
 	}
 	sorted := slices.Sorted(slices.Values(r.Seconds))
-	return duration(sorted[len(sorted)/2]) + " / " + duration(sorted[len(sorted)-1])
+	return page.Duration(sorted[len(sorted)/2]) + " / " + page.Duration(sorted[len(sorted)-1])
 }
 
-func duration(seconds float64) string {
-	if seconds < 1 {
-		return fmt.Sprintf("%.0f ms", seconds*1000)
-	}
-	return fmt.Sprintf("%.1f s", seconds)
-}
+// part is where a side's table stands.
+func (r report) part() page.Part { return page.Part{What: "chaos " + r.Side, Target: "chaos"} }
 
-// plain is the table for a terminal.
-func plain(rows [][]string) string {
-	width := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			width[i] = max(width[i], utf8.RuneCountInString(cell))
-		}
-	}
-	var out strings.Builder
-	for _, row := range rows {
-		line := ""
-		for i, cell := range row {
-			line += cell + strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell)+2)
-		}
-		out.WriteString(strings.TrimRight(line, " ") + "\n")
-	}
-	return out.String()
-}
-
-func markdown(rows [][]string) string {
-	var out strings.Builder
-	for i, row := range rows {
-		out.WriteString("| " + strings.Join(row, " | ") + " |\n")
-		if i == 0 {
-			out.WriteString(strings.Repeat("| --- ", len(row)) + "|\n")
-		}
-	}
-	return out.String()
-}
-
-// marks of the part of the page that is ours, one for each side.
-func marks(side string) (begin, end string) {
-	return "<!-- measured: chaos " + side + "; begin; written by `make chaos` -->\n", "<!-- measured: chaos " + side + "; end -->\n"
-}
-
-// write puts the table into a page, and leaves the rest as it is.
-func (r report) write(path string) error {
-	old, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("cannot read the page: %w", err)
-	}
-	if err := os.WriteFile(path, []byte(splice(string(old), r)), 0o644); err != nil {
-		return fmt.Errorf("cannot write the page: %w", err)
-	}
-	return nil
-}
-
-func splice(old string, r report) string {
-	begin, end := marks(r.Side)
-	part := begin + "\n" + r.page() + "\n" + end
-	if before, rest, ok := strings.Cut(old, begin); ok {
-		if _, after, ok := strings.Cut(rest, end); ok {
-			return before + part + after
-		}
-	}
-	return strings.TrimRight(old, "\n") + "\n\n" + part
-}
-
-func (r report) page() string {
+func (r report) text() string {
 	name := map[string]string{crisperSide: "Crisper", stockSide: "Celery's own worker",
 		wrappedSide: "`crisper worker --runtime=celery`", besideSide: "Celery's own worker under the same faults"}[r.Side]
-	return fmt.Sprintf("%s, measured on %s with `make chaos`, commit %s, on %s.\n\n%s", name, r.Date, r.Commit, r.Machine, markdown(r.table()))
+	return fmt.Sprintf("%s, measured on %s with `make chaos`, commit %s, on %s.\n\n%s", name, r.Date, r.Commit, r.Machine, page.Markdown(r.table()))
 }

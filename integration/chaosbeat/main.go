@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"crisper/integration/page"
 )
 
 func main() {
@@ -112,7 +114,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	for _, r := range all {
-		fmt.Fprintf(out, "\nElection by %s, messages on %s:\n%s", r.Election, r.Broker, plain(r.table()))
+		fmt.Fprintf(out, "\nElection by %s, messages on %s:\n%s", r.Election, r.Broker, page.Plain(r.table()))
 	}
 	// What an interrupted run has found is worth as much as it says.
 	if err := s.save(context.WithoutCancel(ctx), noted(ctx, all)); err != nil {
@@ -169,7 +171,7 @@ func (s settings) save(ctx context.Context, all []report) error {
 		if len(r.Rows) == 0 { // interrupted before it began: what the page has is more
 			continue
 		}
-		if err := r.write(filepath.Join(strings.TrimSpace(string(root)), s.page)); err != nil {
+		if err := r.part().Write(filepath.Join(strings.TrimSpace(string(root)), s.page), r.text()); err != nil {
 			return err
 		}
 	}

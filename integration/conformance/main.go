@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"crisper/integration/harness"
+	"crisper/integration/page"
 )
 
 func main() {
@@ -94,8 +95,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	r.finish()
-	fmt.Fprintf(out, "\n%s\n%s\nworkers that ended by themselves: %s", markdown(r.summary()),
-		markdown(r.table(func(t *test) bool { return t.Verdict != same && t.Verdict != skipped })), r.endings())
+	fmt.Fprintf(out, "\n%s\n%s\nworkers that ended by themselves: %s", page.Markdown(r.summary()),
+		page.Markdown(r.table(func(t *test) bool { return t.Verdict != same && t.Verdict != skipped })), r.endings())
 	if err := s.save(r, home); err != nil {
 		return err
 	}
@@ -200,7 +201,7 @@ func (s settings) save(r report, home string) error {
 		}
 	}
 	if s.write {
-		return r.write(filepath.Join(home, "..", "..", s.page))
+		return part.Write(filepath.Join(home, "..", "..", s.page), r.text())
 	}
 	return nil
 }

@@ -2,10 +2,11 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path"
 	"slices"
 	"strings"
+
+	"crisper/integration/page"
 )
 
 // report is one run of the program.
@@ -99,37 +100,20 @@ func (r report) table(wanted func(*test) bool) [][]string {
 	return rows
 }
 
-func markdown(rows [][]string) string {
-	var out strings.Builder
-	for i, row := range rows {
-		for _, cell := range row {
-			out.WriteString("| " + strings.ReplaceAll(cell, "|", "\\|") + " ")
-		}
-		out.WriteString("|\n")
-		if i == 0 {
-			out.WriteString(strings.Repeat("| --- ", len(row)) + "|\n")
-		}
-	}
-	return out.String()
-}
+// part is ours; the rest of the page is written by people.
+var part = page.Part{Target: "conformance ARGS=-write"}
 
-// The part of the page that is ours.
-const (
-	pageBegin = "<!-- measured: begin; written by `make conformance ARGS=-write` -->\n"
-	pageEnd   = "<!-- measured: end -->\n"
-)
-
-func (r report) page() string {
+func (r report) text() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "Measured on %s with `make conformance`, commit %s, the tests of Celery %s, %d round(s) in %.0f minutes.\n\n",
 		r.Date, r.Commit, r.Celery, r.Rounds, r.Minutes)
-	out.WriteString(markdown(r.summary()))
+	out.WriteString(page.Markdown(r.summary()))
 	out.WriteString("\n### Where the two differ, or stock does not pass\n\n")
-	out.WriteString(markdown(r.table(func(t *test) bool { return t.Verdict != same && t.Verdict != skipped })))
+	out.WriteString(page.Markdown(r.table(func(t *test) bool { return t.Verdict != same && t.Verdict != skipped })))
 	out.WriteString("\n### Workers that ended by themselves\n\n" + r.endings())
 	out.WriteString("\n### Tests that do not apply\n\n" + reasons(r.Reasons))
 	out.WriteString("\n### Tests that are unsteady by themselves\n\n" + reasons(r.Unsteady))
-	out.WriteString("\n### All tests\n\n" + markdown(r.table(func(*test) bool { return true })))
+	out.WriteString("\n### All tests\n\n" + page.Markdown(r.table(func(*test) bool { return true })))
 	return out.String()
 }
 
@@ -138,7 +122,7 @@ func reasons(all []reason) string {
 	for _, each := range all {
 		rows = append(rows, []string{strings.TrimPrefix(each.ID, "t/integration/"), each.Why})
 	}
-	return markdown(rows)
+	return page.Markdown(rows)
 }
 
 func (r report) endings() string {
@@ -157,26 +141,4 @@ func (r report) endings() string {
 		return "None.\n"
 	}
 	return out.String()
-}
-
-// write puts our part into the page, and leaves the rest as it is.
-func (r report) write(path string) error {
-	old, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("cannot read the page: %w", err)
-	}
-	if err := os.WriteFile(path, []byte(splice(string(old), r.page())), 0o644); err != nil {
-		return fmt.Errorf("cannot write the page: %w", err)
-	}
-	return nil
-}
-
-func splice(old, measured string) string {
-	part := pageBegin + "\n" + measured + "\n" + pageEnd
-	if before, rest, ok := strings.Cut(old, pageBegin); ok {
-		if _, after, ok := strings.Cut(rest, pageEnd); ok {
-			return before + part + after
-		}
-	}
-	return strings.TrimRight(old, "\n") + "\n\n" + part
 }
