@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"crisper/integration/harness"
 )
 
@@ -63,14 +65,19 @@ func (t *trial) kill(ctx context.Context, pid int) error {
 	return t.askBroker(ctx)
 }
 
-// askBroker notes which of the tasks the broker holds unacknowledged.
+// askBroker notes which of the tasks the broker still has: unacknowledged, or already
+// back in the queue.
 func (t *trial) askBroker(ctx context.Context) error {
-	messages, err := t.lane.broker.Client.HVals(ctx, "unacked").Result()
+	var unacked, waiting *redis.StringSliceCmd
+	_, err := t.lane.broker.Client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		unacked, waiting = p.HVals(ctx, "unacked"), p.LRange(ctx, queue, 0, -1)
+		return nil
+	})
 	if err != nil {
-		return fmt.Errorf("cannot read what is unacknowledged: %w", err)
+		return fmt.Errorf("cannot ask the broker what it has: %w", err)
 	}
 	t.held = map[string]bool{}
-	all := strings.Join(messages, "\n")
+	all := strings.Join(append(unacked.Val(), waiting.Val()...), "\n")
 	for _, s := range t.sent {
 		t.held[s.id] = strings.Contains(all, s.id)
 	}

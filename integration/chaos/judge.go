@@ -8,9 +8,9 @@ type tolerance struct {
 	// without the broker having heard of it: the way of the settlement. A second run
 	// after that is a doubled one.
 	settle time.Duration
-	// held is the same where the broker could be asked, and still held the message
-	// when its worker had just been killed: a loaded machine may stop anybody on the
-	// way, but not for longer. An acknowledgment that is later is a defect.
+	// held is the same where the broker could be asked, and still had the message when
+	// a process had just been killed: a loaded machine may stop anybody on the way, but
+	// not for longer. An acknowledgment that is later is a defect.
 	held time.Duration
 	// tree is how long a killed supervisor's processes may outlive it, and leave how
 	// long after its grace a worker may be seen to end.
@@ -57,7 +57,7 @@ func (v *verdict) add(o verdict) {
 	v.Rerun += o.Rerun
 }
 
-// struck is the fault, and what the broker held unacknowledged right after it.
+// struck is the fault, and what the broker still had right after it.
 type struck struct {
 	at   time.Time
 	held map[string]bool // by task id; nil: it could not be asked
@@ -112,12 +112,17 @@ func endsOf(runs []attempt) []time.Time {
 	return ends
 }
 
-// unheard: the fault struck when the broker did not know of this end: it was a
-// moment ago, or the child had not even stored its result, which it does before it
-// reports, or the broker still held the message.
+// unheard: the fault struck when the broker did not know of this end. Where it could be
+// asked, it says so itself; elsewhere it was a moment ago, or the child had not even
+// stored its result, which it does before it reports.
 func unheard(id string, end time.Time, seen record, fault struck) bool {
-	since := fault.at.Sub(end)
+	since, allow := fault.at.Sub(end), fault.tolerance
+	if since <= -allow.settle {
+		return false
+	}
 	stored := seen.state == success && seen.at.Before(fault.at)
-	allow := fault.tolerance
-	return since > -allow.settle && (since < allow.settle || !stored || fault.held[id] && since < allow.held)
+	if fault.held != nil {
+		return since < strict.settle || fault.held[id] && (since < allow.held || !stored)
+	}
+	return since < allow.settle || !stored
 }

@@ -38,6 +38,7 @@ func TestTheVerdictFollowsFromWhatTasksWroteAndWhatWasRecorded(t *testing.T) {
 		{"a late task whose first end the broker could not have heard of is run again", late, runs(whole(9, 9.99), whole(11, 12)), record{success, at(9.995)}, verdict{Again: 1}, nil},
 		{"a late task that was killed before it had stored its result is run again", late, runs(whole(8, 9.9), whole(11, 12)), record{success, at(12)}, verdict{Again: 1}, nil},
 		{"a late task whose message the broker still held is run again", late, runs(whole(8, 9.5), whole(11, 12)), record{success, at(9.6)}, verdict{Again: 1}, held},
+		{"a late task whose message the broker had no more is doubled", late, runs(whole(8, 9.9), whole(11, 12)), record{success, at(12)}, verdict{Doubled: 1}, map[string]bool{}},
 		{"a late task that was acknowledged too late is doubled", late, runs(whole(8, 8.9), whole(11, 12)), record{success, at(9)}, verdict{Doubled: 1}, held},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -59,6 +60,9 @@ func TestOnABusyMachineASettlementMayBeLateButNothingMayBeLostOrRunForNoReason(t
 	}
 	if v := judge([]sent{{"x", true}}, slow, stored, struck{at(10), nil, onABusyMachine}); v.Again != 1 || v.Doubled != 0 {
 		t.Errorf("on a busy machine: %+v, want run again", v)
+	}
+	if v := judge([]sent{{"x", true}}, slow, stored, struck{at(10), map[string]bool{"x": false}, onABusyMachine}); v.Doubled != 1 {
+		t.Errorf("when the broker had heard of it: %+v, want doubled", v)
 	}
 	early := map[string][]attempt{"x": runs(whole(8, 8.1), whole(11, 12))}
 	if v := judge([]sent{{"x", true}}, early, stored, struck{at(10), nil, onABusyMachine}); v.Doubled != 1 {
