@@ -215,7 +215,7 @@ var manners = []struct {
 	{"SystemExit", harness.T("leave"), "FAILURE", "WorkerLostError"},
 	{"a segmentation fault", harness.T("die", 11), "FAILURE", "WorkerLostError"},
 	{"a fork that lingers", harness.T("fork_and_linger", 3), "SUCCESS", ""},
-	{"a quarter of a gigabyte printed", harness.T("chatter", 256), "SUCCESS", "256"},
+	{"a gigabyte printed", harness.T("chatter", 1024), "SUCCESS", "1024"},
 	{"every descriptor closed", harness.T("close_descriptors"), "FAILURE", "Error"},
 }
 
@@ -223,7 +223,7 @@ func TestATaskWithBadMannersCostsItsOwnChildAtMost(t *testing.T) {
 	t.Parallel()
 	s := harness.NewStage(t, harness.Options{})
 	a := s.App
-	// What the tasks print goes into the bit bucket: that much is not for a log.
+	// What the tasks print goes into the bit bucket: a gigabyte is not for a log.
 	a.Env = []string{"SAMPLE_QUIET=1"}
 	w, err := s.StartCrisper(a, "-c", "2")
 	harness.Must(t, err)
@@ -232,7 +232,7 @@ func TestATaskWithBadMannersCostsItsOwnChildAtMost(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			sibling := started(t, s, harness.T("sleepy", 1))
 			id := s.Send(t, row.task)
-			r := harness.Got(s.Client.Results(5*time.Minute, id))(t)[id] // so much text takes its time
+			r := harness.Got(s.Client.Results(5*time.Minute, id))(t)[id] // a gigabyte takes its time
 			if r.State != row.want || !contains(r.Text(), row.says) {
 				t.Errorf("it ended as %s (%s), want %s with %q", r.State, r.Text(), row.want, row.says)
 			}

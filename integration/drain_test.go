@@ -126,9 +126,9 @@ var cutoffs = []struct {
 	state   string // in the backend
 	queued  int    // messages that went back
 }{
-	{"an early task fails when the grace ends", "sleepy", []string{"--grace", "20"}, []syscall.Signal{syscall.SIGTERM}, 0, "FAILURE", 0},
-	{"an early task goes back when the user wants it so", "sleepy", []string{"--grace", "20", "--on-cutoff", "requeue"}, []syscall.Signal{syscall.SIGTERM}, 0, "PENDING", 1},
-	{"a late task goes back when the grace ends", "sleepy_late", []string{"--grace", "20"}, []syscall.Signal{syscall.SIGTERM}, 0, "PENDING", 1},
+	{"an early task fails when the grace ends", "sleepy", []string{"--grace", "3"}, []syscall.Signal{syscall.SIGTERM}, 0, "FAILURE", 0},
+	{"an early task goes back when the user wants it so", "sleepy", []string{"--grace", "3", "--on-cutoff", "requeue"}, []syscall.Signal{syscall.SIGTERM}, 0, "PENDING", 1},
+	{"a late task goes back when the grace ends", "sleepy_late", []string{"--grace", "3"}, []syscall.Signal{syscall.SIGTERM}, 0, "PENDING", 1},
 	{"a second TERM hurries an early task", "sleepy", nil, []syscall.Signal{syscall.SIGTERM, syscall.SIGTERM}, 0, "FAILURE", 0},
 	{"a second TERM hurries a late task", "sleepy_late", nil, []syscall.Signal{syscall.SIGTERM, syscall.SIGTERM}, 0, "PENDING", 1},
 	{"a second INT is a cold shutdown", "sleepy_late", nil, []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 1, "PENDING", 1},
@@ -146,8 +146,8 @@ func TestATaskThatIsCutOffIsNeverSilentlyGone(t *testing.T) {
 				if len(wrong) == 0 {
 					return
 				}
-				// A tenth of the grace is for what was cut off. Where ten want each processor
-				// that may be not enough, and peers restore it, as the log says.
+				// Half a second of this grace is for what was cut off. Where many want each
+				// processor that may be not enough, and peers restore it, as the log says.
 				if !starved || try == 3 {
 					t.Fatal(strings.Join(wrong, "; "))
 				}
@@ -173,10 +173,7 @@ func cutOff(t *testing.T, i int) (wrong []string, starved bool) {
 	}
 	code, at, err := w.Wait(harness.Deadline(t, 20*time.Second))
 	harness.Must(t, err)
-	soon := 5 * time.Second
-	if len(row.args) > 0 {
-		soon += 20 * time.Second // its grace
-	}
+	const soon = 5 * time.Second
 	allowed := busy.Stretch(soon)
 	t.Logf("left after %v", at.Sub(told))
 	say := func(bad bool, format string, args ...any) {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # gotest.sh GOTESTSUM: the integration tests: a line for each package as it ends, the
-# output of what failed as soon as it has failed, and at the end a short list.
+# output of what failed as soon as it has failed, and at the end a short list, also of
+# what was skipped, with the reason.
 # RUN=regexp chooses tests, V=1 shows the output of all of them.
 #
 # A test that fails is run once more, alone. One that passes then is UNSTEADY: it does
@@ -31,7 +32,7 @@ fi
 format=pkgname-and-test-fails
 [ -z "${V:-}" ] || format=standard-verbose
 # A subtest counts twice, with its parent: six are about three.
-.cache/bin/gotestsum --format "$format" --format-icons text --format-hide-empty-pkg --hide-summary skipped,output \
+.cache/bin/gotestsum --format "$format" --format-icons text --format-hide-empty-pkg --hide-summary output \
     --jsonfile .cache/integration.json --rerun-fails=1 --rerun-fails-max-failures=6 --rerun-fails-report "$report" \
     --packages "${packages[*]}" -- "${args[@]}" &
 running=$!
