@@ -66,6 +66,6 @@ step "integration tests: real Celery, Redis, RabbitMQ and Kubernetes API server"
 step "the same 438 cases under Celery's worker and Crisper, compared" target differential ARGS=-quick
 step "Celery's own tests, the quick part, under Celery's worker and Crisper" target conformance ARGS=-quick
 step "fault injection, 3 trials of each" target chaos TRIALS=3 ARGS=-busy
-step "fault injection on three replicas of the beat: 5 trials of each on Redis, 2 on RabbitMQ" target chaos-beat TRIALS=5 ARGS="-rabbitmq-trials 2"
+step "fault injection on three replicas of the beat, 5 trials of each on Redis and on RabbitMQ" target chaos-beat TRIALS=5
 step "benchmark, a short run" target bench-smoke
 finish
