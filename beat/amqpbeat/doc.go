@@ -65,7 +65,8 @@
 //   - The broker nacks a message (a full queue that rejects): tried twice more, then as
 //     above.
 //   - Not allowed to read or write the ConfigMap, text too large: an error that wraps
-//     broker.ErrRefused.
+//     broker.ErrRefused. What an API server does not allow counts only when it has
+//     lasted: one that has just started refuses everybody until it has read the roles.
 //   - Somebody deletes the ConfigMap or the file: the records are gone, and with them the
 //     fence. The next Register gives every entry its first record again.
 //

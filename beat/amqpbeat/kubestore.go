@@ -1,6 +1,7 @@
 package amqpbeat
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,16 +23,24 @@ const dataKey = "records"
 // configMapBytes is what Kubernetes allows for all data of a ConfigMap.
 const configMapBytes = 1 << 20
 
+// rolesRead is the default of KubeStore.Patience.
+const rolesRead = 10 * time.Second
+
 // KubeStore keeps the text in a ConfigMap; its resourceVersion is the version.
 type KubeStore struct {
 	// Pace overrides the time between two batches, for tests.
 	Pace time.Duration
 	// Timeout bounds each request. Default 5 s.
 	Timeout time.Duration
+	// Patience is how long the API server must say that we may not do something before
+	// it is believed: one that has just started refuses everybody until it has read
+	// the roles. Default 10 s.
+	Patience time.Duration
 
-	maps *kube.Objects
-	name string
-	last *configMap // as it was read or written last; its labels and the like are kept
+	maps    *kube.Objects
+	name    string
+	last    *configMap         // as it was read or written last; its labels and the like are kept
+	refused map[string]refusal // by verb
 }
 
 // configMap is Kubernetes' own, without the rest of its package, which is large.
@@ -49,7 +58,7 @@ func NewKubeStore(config *rest.Config, namespace, name string) (*KubeStore, erro
 	if err != nil {
 		return nil, err
 	}
-	return &KubeStore{maps: maps, name: name}, nil
+	return &KubeStore{maps: maps, name: name, refused: map[string]refusal{}}, nil
 }
 
 // Limits implements Store.
@@ -75,13 +84,15 @@ func (k *KubeStore) Load(ctx context.Context) ([]byte, string, error) {
 	defer cancel()
 	m := new(configMap)
 	err := k.maps.Get(ctx, k.name, m)
-	if apierrors.IsNotFound(err) {
+	switch {
+	case apierrors.IsNotFound(err):
 		k.last = nil
+		delete(k.refused, "get")
 		return nil, "", nil
-	}
-	if err != nil {
+	case err != nil:
 		return nil, "", k.failed("get", err)
 	}
+	delete(k.refused, "get")
 	k.last = m
 	return m.BinaryData[dataKey], m.ResourceVersion, nil
 }
@@ -106,10 +117,12 @@ func (k *KubeStore) Swap(ctx context.Context, text []byte, version string) (stri
 	}
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), version != "" && apierrors.IsNotFound(err):
+		delete(k.refused, verb)
 		return "", ErrConflict
 	case err != nil:
 		return "", k.failed(verb, err)
 	}
+	delete(k.refused, verb)
 	k.last = written
 	return written.ResourceVersion, nil
 }
@@ -117,9 +130,30 @@ func (k *KubeStore) Swap(ctx context.Context, text []byte, version string) (stri
 // failed says what was not allowed, or that it may pass.
 func (k *KubeStore) failed(verb string, err error) error {
 	kind := beat.ErrUnavailable
-	if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsInvalid(err) || apierrors.IsRequestEntityTooLargeError(err) ||
-		apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) {
+	switch {
+	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
+		if k.believes(verb) {
+			kind = broker.ErrRefused
+		}
+	case apierrors.IsInvalid(err), apierrors.IsRequestEntityTooLargeError(err), apierrors.IsNotFound(err), apierrors.IsMethodNotSupported(err):
 		kind = broker.ErrRefused
 	}
 	return fmt.Errorf("cannot %s ConfigMap %q: %w", verb, k.name, errors.Join(kind, err))
+}
+
+// refusal is since when, and when last, the API server said that we may not.
+type refusal struct{ since, last time.Time }
+
+// forgotten: between two refusals so far apart nobody asked; they are not one.
+const forgotten = time.Minute
+
+// believes notes a refusal, and tells whether it has lasted.
+func (k *KubeStore) believes(verb string) bool {
+	now, r := time.Now(), k.refused[verb]
+	if now.Sub(r.last) > forgotten {
+		r.since = now
+	}
+	r.last = now
+	k.refused[verb] = r
+	return now.Sub(r.since) >= cmp.Or(k.Patience, rolesRead)
 }

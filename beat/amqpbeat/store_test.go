@@ -130,20 +130,40 @@ func TestALockThatIsHeldIsWaitedForNoLongerThanTheContext(t *testing.T) {
 	}
 }
 
-func TestAMissingPermissionIsNamedByVerbAndObject(t *testing.T) {
+// An API server that has just started refuses everybody: only what lasts is believed.
+func TestAMissingPermissionIsNamedByVerbAndObjectAndBelievedWhenItLasts(t *testing.T) {
 	k := newFakeKube(t)
 	for method, verb := range map[string]string{http.MethodGet: "get", http.MethodPost: "create", http.MethodPut: "update"} {
 		s := k.store(t)
 		version := map[string]string{http.MethodPut: "1"}[method]
 		k.refuse = map[string]bool{method: true}
-		var err error
-		if method == http.MethodGet {
-			_, _, err = s.Load(t.Context())
-		} else {
-			_, err = s.Swap(t.Context(), []byte("x"), version)
+		ask := func() (err error) {
+			if method == http.MethodGet {
+				_, _, err = s.Load(t.Context())
+			} else {
+				_, err = s.Swap(t.Context(), []byte("x"), version)
+			}
+			return err
 		}
-		if !errors.Is(err, broker.ErrRefused) || !strings.Contains(fmt.Sprint(err), verb+` ConfigMap "beat"`) {
-			t.Errorf("%s: %v", verb, err)
+		for _, want := range []error{beat.ErrUnavailable, broker.ErrRefused} {
+			if err := ask(); !errors.Is(err, want) || !strings.Contains(fmt.Sprint(err), verb+` ConfigMap "beat"`) {
+				t.Errorf("%s: %v, want %v", verb, err, want)
+			}
+		}
+	}
+}
+
+func TestARefusalThatHasPassedIsForgotten(t *testing.T) {
+	k := newFakeKube(t)
+	s := k.store(t)
+	for range 3 {
+		k.refuse = map[string]bool{http.MethodGet: true}
+		if _, _, err := s.Load(t.Context()); !errors.Is(err, beat.ErrUnavailable) {
+			t.Errorf("got %v", err)
+		}
+		k.refuse = nil
+		if _, _, err := s.Load(t.Context()); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -243,7 +243,7 @@ func (k *fakeKube) store(t testing.TB) *KubeStore {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store.Pace = time.Nanosecond
+	store.Pace, store.Patience = time.Nanosecond, time.Nanosecond
 	return store
 }
 
