@@ -34,7 +34,7 @@ const (
 
 // admit lets in what is to run, or to wait for its ETA.
 func (l *loop) admit(e *entry, until time.Time) {
-	if l.heralding && l.steward != nil {
+	if l.heralding && (l.steward != nil || len(l.under)+len(l.heralds) > 0) { // nobody overtakes those that wait
 		l.heralds = append(l.heralds, herald{e, until})
 		return
 	}
