@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"crisper/broker/internal/endpoint"
 )
 
 // node is one server to connect to.
@@ -87,7 +89,7 @@ func parseURL(text string, c Config) (node, error) {
 	if err := n.place(host); err != nil {
 		return node{}, err
 	}
-	if path = unquote(path); path != "" {
+	if path = endpoint.Unquote(path); path != "" {
 		n.vhost = path
 	}
 	return n, n.parameters(query)
@@ -101,10 +103,10 @@ func (n *node) login(netloc string) string {
 	}
 	user, password, _ := strings.Cut(netloc[:at], ":")
 	if user != "" {
-		n.username = unquote(user)
+		n.username = endpoint.Unquote(user)
 	}
 	if password != "" {
-		n.password = unquote(password)
+		n.password = endpoint.Unquote(password)
 	}
 	return netloc[at+1:]
 }
@@ -120,7 +122,7 @@ func (n *node) place(host string) error {
 			return errors.New("broker URL: the port is no number from 1 to 65535 (escape special characters of the password)")
 		}
 	}
-	n.host = strings.ToLower(unquote(strings.Trim(name, "[]")))
+	n.host = strings.ToLower(endpoint.Unquote(strings.Trim(name, "[]")))
 	if n.host == "" || n.host == "localhost" {
 		n.host = "127.0.0.1" // as pyamqp does
 	}
@@ -135,7 +137,7 @@ func (n *node) parameters(query string) error {
 		if !ok || value == "" {
 			continue
 		}
-		name, value = unquote(name), unquote(strings.ReplaceAll(value, "+", " "))
+		name, value = endpoint.Unquote(name), endpoint.Unquote(strings.ReplaceAll(value, "+", " "))
 		var err error
 		switch {
 		case name == "heartbeat":
@@ -165,26 +167,4 @@ func number(value string, d *time.Duration) error {
 	}
 	*d = time.Duration(s * float64(time.Second))
 	return nil
-}
-
-// unquote decodes what is an escape and keeps what is none.
-func unquote(s string) string {
-	if !strings.Contains(s, "%") {
-		return s
-	}
-	if plain, err := url.PathUnescape(s); err == nil {
-		return plain
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			if c, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
-				b.WriteByte(byte(c))
-				i += 2
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }

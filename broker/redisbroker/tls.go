@@ -1,7 +1,6 @@
 package redisbroker
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -9,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"crisper/broker/internal/endpoint"
 )
 
 // security is what broker_use_ssl and the ssl_* parameters of a URL say.
@@ -40,17 +41,9 @@ func tlsConfig(n node, useSSL json.RawMessage, warn func(string)) (*tls.Config, 
 
 // sslParams joins both sources; the URL's win, as in kombu.
 func sslParams(n node, useSSL json.RawMessage) (map[string]any, bool, error) {
-	params := map[string]any{}
-	on := false
-	switch text := string(bytes.TrimSpace(useSSL)); text {
-	case "", "null", "false", "{}":
-	case "true":
-		on = true
-	default:
-		on = true
-		if err := json.Unmarshal(useSSL, &params); err != nil {
-			return nil, false, errors.New("broker_use_ssl is neither a boolean nor a dictionary of names")
-		}
+	params, on, err := endpoint.UseSSL(useSSL)
+	if err != nil {
+		return nil, false, err
 	}
 	for name, value := range n.query {
 		if strings.HasPrefix(name, "ssl_") {
@@ -74,9 +67,12 @@ func readSecurity(params map[string]any) (security, error) {
 	for name, value := range params {
 		switch strings.TrimPrefix(name, "ssl_") {
 		case "cert_reqs":
-			verify, err := certReqs(text(value))
-			errs = append(errs, err)
-			s.verify = verify
+			s.verify = false // null, as Python's None
+			if given := text(value); given != "" {
+				verify, err := endpoint.Verifies("ssl_cert_reqs", given)
+				errs = append(errs, err)
+				s.verify = verify
+			}
 		case "ca_certs", "cafile":
 			s.ca = text(value)
 		case "certfile":
@@ -92,19 +88,6 @@ func readSecurity(params map[string]any) (security, error) {
 		}
 	}
 	return s, errors.Join(errs...)
-}
-
-// certReqs accepts what Python's ssl module and kombu accept, by number or name.
-func certReqs(value string) (bool, error) {
-	name := strings.ToLower(value)
-	name = strings.TrimPrefix(strings.TrimPrefix(name, "verifymode."), "cert_")
-	switch name {
-	case "0", "none", "":
-		return false, nil
-	case "1", "optional", "2", "required": // a client treats optional as required
-		return true, nil
-	}
-	return false, errors.New("ssl_cert_reqs is none of CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED")
 }
 
 func (s security) config() (*tls.Config, error) {
@@ -125,33 +108,14 @@ func (s security) config() (*tls.Config, error) {
 		}
 	}
 	if s.cert != "" {
-		key := s.key
-		if key == "" {
-			key = s.cert
-		}
-		pair, err := tls.LoadX509KeyPair(s.cert, key)
+		pair, err := endpoint.KeyPair(s.cert, s.key)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("cannot load ssl_certfile and ssl_keyfile: %w", err))
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
 	if s.verify && !s.checkHostname {
-		c.VerifyConnection = chainOnly(c.RootCAs)
+		c.VerifyConnection = endpoint.ChainOnly(c.RootCAs)
 	}
 	return c, errors.Join(errs...)
-}
-
-// chainOnly verifies the certificate but not the name in it.
-func chainOnly(roots *x509.CertPool) func(tls.ConnectionState) error {
-	return func(state tls.ConnectionState) error {
-		if len(state.PeerCertificates) == 0 {
-			return errors.New("the broker shows no certificate")
-		}
-		between := x509.NewCertPool()
-		for _, cert := range state.PeerCertificates[1:] {
-			between.AddCert(cert)
-		}
-		_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between})
-		return err
-	}
 }

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"strconv"
 	"strings"
+
+	"crisper/broker/internal/endpoint"
 )
 
 // node is one place to connect to: a server, or a set of sentinels to ask for one.
@@ -154,7 +155,7 @@ func (n node) unix(rest string) (node, error) {
 	if at := strings.LastIndex(rest, "@"); at >= 0 {
 		rest = n.login(rest)
 	}
-	n.address = unquote(rest)
+	n.address = endpoint.Unquote(rest)
 	if !strings.HasPrefix(n.address, "/") {
 		n.address = "/" + n.address
 	}
@@ -177,7 +178,7 @@ func (n *node) login(netloc string) string {
 		return netloc
 	}
 	user, password, _ := strings.Cut(netloc[:at], ":")
-	n.username, n.password = unquote(user), unquote(password)
+	n.username, n.password = endpoint.Unquote(user), endpoint.Unquote(password)
 	return netloc[at+1:]
 }
 
@@ -193,7 +194,7 @@ func hostPort(host, defaultPort string) (string, error) {
 		// The port is not quoted: an unescaped slash in a password lands here.
 		return "", errors.New("broker URL: the port is no number from 1 to 65535 (escape special characters of the password)")
 	}
-	name = strings.ToLower(unquote(strings.Trim(name, "[]")))
+	name = strings.ToLower(endpoint.Unquote(strings.Trim(name, "[]")))
 	if name == "" {
 		name = "127.0.0.1"
 	}
@@ -201,7 +202,7 @@ func hostPort(host, defaultPort string) (string, error) {
 }
 
 func database(path string) (int, error) {
-	path = strings.TrimPrefix(unquote(path), "/")
+	path = strings.TrimPrefix(endpoint.Unquote(path), "/")
 	if path == "" {
 		return 0, nil
 	}
@@ -217,30 +218,8 @@ func parseQuery(query string) map[string]string {
 	for pair := range strings.SplitSeq(query, "&") {
 		name, value, ok := strings.Cut(pair, "=")
 		if ok && value != "" {
-			values[unquote(name)] = unquote(strings.ReplaceAll(value, "+", " "))
+			values[endpoint.Unquote(name)] = endpoint.Unquote(strings.ReplaceAll(value, "+", " "))
 		}
 	}
 	return values
-}
-
-// unquote decodes what is an escape and keeps what is none.
-func unquote(s string) string {
-	if !strings.Contains(s, "%") {
-		return s
-	}
-	if plain, err := url.PathUnescape(s); err == nil {
-		return plain
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			if c, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
-				b.WriteByte(byte(c))
-				i += 2
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }

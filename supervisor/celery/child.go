@@ -114,7 +114,7 @@ func (l *loop) onExit(c *child, cmd *exec.Cmd, killed int) {
 	c.link.Close() // ends listen, also when a grandchild holds the other end
 	delete(l.children, c.id)
 	l.accepted += int64(c.counts.Accepted)
-	st := statusOf(cmd)
+	st := reaper.StatusOf(cmd)
 	text := st.String()
 	if l.cgroup != nil && st.Signal == syscall.SIGKILL {
 		if after, err := l.cgroup.Usage(); err == nil {
@@ -131,21 +131,6 @@ func (l *loop) onExit(c *child, cmd *exec.Cmd, killed int) {
 	l.watch.Left(uint64(c.id))
 	l.step(pool.ChildExited{Child: c.id, Status: text, OK: st.OK()})
 	l.giveBack(c, text)
-}
-
-func statusOf(cmd *exec.Cmd) reaper.Status {
-	st := reaper.Status{PID: cmd.Process.Pid, Code: 1, Unknown: true}
-	if cmd.ProcessState == nil {
-		return st
-	}
-	ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
-	switch {
-	case !ok:
-		return st
-	case ws.Signaled():
-		return reaper.Status{PID: st.PID, Code: -1, Signal: ws.Signal(), CoreDumped: ws.CoreDump()}
-	}
-	return reaper.Status{PID: st.PID, Code: ws.ExitStatus()}
 }
 
 // stop is Celery's warm shutdown.

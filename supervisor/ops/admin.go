@@ -33,7 +33,7 @@ type Admin struct {
 func NewAdmin(opts AdminOptions) *Admin {
 	a := &Admin{opts: opts}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /state", stateHandler(opts.State))
+	mux.HandleFunc("GET /state", StatePage(opts.State))
 	mux.HandleFunc("POST /drain", post(opts.Drain, "draining"))
 	if opts.Reload != nil {
 		mux.HandleFunc("POST /reload", post(opts.Reload, "reloading"))

@@ -2,9 +2,6 @@ package ops
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -13,15 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-const (
-	// stateTimeout bounds how long /state waits for the loop.
-	stateTimeout = 2 * time.Second
-	// freshTimeout bounds how long a page waits for figures from the broker.
-	freshTimeout = time.Second
-	// shutdownTimeout is how long requests under way may take once we leave. The
-	// pod waits for this, so it is short.
-	shutdownTimeout = 250 * time.Millisecond
-)
+// freshTimeout bounds how long a page waits for figures from the broker.
+const freshTimeout = time.Second
 
 // Options is what a Server shows. All functions are called from many goroutines.
 type Options struct {
@@ -68,14 +58,7 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // Run listens on addr and serves until ctx ends. It returns nil then, and an
 // error when it cannot listen or serve.
 func (s *Server) Run(ctx context.Context, addr string) error {
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return fmt.Errorf("cannot serve probes and metrics: %w", err)
-	}
-	if s.opts.Listening != nil {
-		s.opts.Listening(listener.Addr())
-	}
-	return serve(ctx, &http.Server{Handler: s.handler}, listener)
+	return Serve(ctx, addr, s.handler, s.opts.Listening)
 }
 
 func (s *Server) routes() http.Handler {
@@ -83,11 +66,11 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("/livez", s.probe(func(h Health) (bool, string) { return h.Live(s.opts.Now(), s.opts.StuckAfter) }))
 	mux.HandleFunc("/readyz", s.probe(Health.Ready))
 	mux.HandleFunc("/startupz", s.probe(Health.Startup))
-	mux.Handle("/state", s.fresh(stateHandler(s.opts.State)))
+	mux.Handle("/state", s.fresh(StatePage(s.opts.State)))
 	if s.opts.Gatherer != nil {
 		mux.Handle("/metrics", s.fresh(promhttp.HandlerFor(s.opts.Gatherer, promhttp.HandlerOpts{})))
 	}
-	mux.HandleFunc("/{$}", index)
+	mux.HandleFunc("/{$}", IndexPage("crisper"))
 	return readOnly(mux)
 }
 
@@ -104,37 +87,7 @@ func (s *Server) fresh(next http.Handler) http.Handler {
 }
 
 func (s *Server) probe(judge func(Health) (bool, string)) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		ok, why := judge(s.opts.Health())
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-store")
-		if !ok {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-		fmt.Fprintln(w, why)
-	}
-}
-
-func index(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	fmt.Fprint(w, "crisper: /livez /readyz /startupz /metrics /state\n")
-}
-
-func stateHandler(state func(context.Context) (State, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), stateTimeout)
-		defer cancel()
-		snapshot, err := state(ctx)
-		if err != nil {
-			http.Error(w, fmt.Sprintf("cannot tell the state: %v", err), http.StatusServiceUnavailable)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		_ = encoder.Encode(snapshot) // the reader left; there is nobody to tell
-	}
+	return Probe(func() (bool, string) { return judge(s.opts.Health()) })
 }
 
 func readOnly(next http.Handler) http.Handler {
@@ -146,31 +99,4 @@ func readOnly(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// serve runs srv on listener until ctx ends, and returns when it has finished.
-// The timeouts keep a slow or silent client from holding anything for long.
-func serve(ctx context.Context, srv *http.Server, listener net.Listener) error {
-	srv.ReadHeaderTimeout = 2 * time.Second
-	srv.ReadTimeout = 5 * time.Second
-	srv.WriteTimeout = 10 * time.Second
-	srv.IdleTimeout = 60 * time.Second
-	srv.MaxHeaderBytes = 16 << 10
-
-	served := make(chan error, 1) // one result, also when nobody waits for it any more
-	go func() { served <- srv.Serve(listener) }()
-	select {
-	case err := <-served:
-		return fmt.Errorf("cannot go on serving on %s: %w", listener.Addr(), err)
-	case <-ctx.Done():
-	}
-	deadline, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
-	defer cancel()
-	if srv.Shutdown(deadline) != nil {
-		_ = srv.Close() // requests that are still open are cut; they only read
-	}
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("cannot end serving on %s: %w", listener.Addr(), err)
-	}
-	return nil
 }

@@ -2,6 +2,7 @@ package reaper
 
 import (
 	"fmt"
+	"os/exec"
 	"syscall"
 )
 
@@ -38,6 +39,17 @@ func signalText(sig syscall.Signal) string {
 		return fmt.Sprintf("signal %d (%s)", int(sig), name)
 	}
 	return fmt.Sprintf("signal %d", int(sig))
+}
+
+// StatusOf reads how cmd ended. Without a state somebody else has waited for it,
+// which only a second reaper in this process could do.
+func StatusOf(cmd *exec.Cmd) Status {
+	if cmd.ProcessState != nil {
+		if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok {
+			return statusOf(cmd.Process.Pid, ws)
+		}
+	}
+	return Status{PID: cmd.Process.Pid, Code: 1, Unknown: true}
 }
 
 func statusOf(pid int, ws syscall.WaitStatus) Status {

@@ -3,7 +3,6 @@ package runner
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"syscall"
 	"time"
 
@@ -80,7 +79,7 @@ func (l *loop) start() {
 	go process.Trim() // our own start is over
 	go func() {
 		_ = wait() // an exit status that is not 0 is an error to it
-		status := statusOf(cmd)
+		status := reaper.StatusOf(cmd)
 		l.post(func() { l.onExit(status) })
 	}()
 }
@@ -97,23 +96,6 @@ func (l *loop) onExit(st reaper.Status) {
 	}
 	l.text = text
 	l.step(command.Exited{Code: st.Code, Signal: st.Signal, Text: text})
-}
-
-// statusOf reads how cmd ended. Without a state somebody else has waited for it,
-// which only a second reaper in this process could do.
-func statusOf(cmd *exec.Cmd) reaper.Status {
-	st := reaper.Status{PID: cmd.Process.Pid, Code: 1, Unknown: true}
-	if cmd.ProcessState == nil {
-		return st
-	}
-	ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
-	switch {
-	case !ok:
-		return st
-	case ws.Signaled():
-		return reaper.Status{PID: st.PID, Code: -1, Signal: ws.Signal(), CoreDumped: ws.CoreDump()}
-	}
-	return reaper.Status{PID: st.PID, Code: ws.ExitStatus()}
 }
 
 func (l *loop) signal(pid int, sig syscall.Signal) {
