@@ -34,13 +34,14 @@ type KubeStore struct {
 	Timeout time.Duration
 	// Patience is how long the API server must say that we may not do something before
 	// it is believed: one that has just started refuses everybody until it has read
-	// the roles. Default 10 s.
+	// the roles. Default 10 s, and six times as long for what was allowed before.
 	Patience time.Duration
 
 	maps    *kube.Objects
 	name    string
 	last    *configMap         // as it was read or written last; its labels and the like are kept
 	refused map[string]refusal // by verb
+	allowed map[string]bool    // the verbs that once were
 }
 
 // configMap is Kubernetes' own, without the rest of its package, which is large.
@@ -58,7 +59,7 @@ func NewKubeStore(config *rest.Config, namespace, name string) (*KubeStore, erro
 	if err != nil {
 		return nil, err
 	}
-	return &KubeStore{maps: maps, name: name, refused: map[string]refusal{}}, nil
+	return &KubeStore{maps: maps, name: name, refused: map[string]refusal{}, allowed: map[string]bool{}}, nil
 }
 
 // Limits implements Store.
@@ -87,12 +88,12 @@ func (k *KubeStore) Load(ctx context.Context) ([]byte, string, error) {
 	switch {
 	case apierrors.IsNotFound(err):
 		k.last = nil
-		delete(k.refused, "get")
+		k.may("get")
 		return nil, "", nil
 	case err != nil:
 		return nil, "", k.failed("get", err)
 	}
-	delete(k.refused, "get")
+	k.may("get")
 	k.last = m
 	return m.BinaryData[dataKey], m.ResourceVersion, nil
 }
@@ -117,12 +118,12 @@ func (k *KubeStore) Swap(ctx context.Context, text []byte, version string) (stri
 	}
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), version != "" && apierrors.IsNotFound(err):
-		delete(k.refused, verb)
+		k.may(verb)
 		return "", ErrConflict
 	case err != nil:
 		return "", k.failed(verb, err)
 	}
-	delete(k.refused, verb)
+	k.may(verb)
 	k.last = written
 	return written.ResourceVersion, nil
 }
@@ -131,6 +132,8 @@ func (k *KubeStore) Swap(ctx context.Context, text []byte, version string) (stri
 func (k *KubeStore) failed(verb string, err error) error {
 	kind := beat.ErrUnavailable
 	switch {
+	case !isAnswer(err):
+		clear(k.refused) // what another server said, or the same one before it started anew
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
 		if k.believes(verb) {
 			kind = broker.ErrRefused
@@ -139,6 +142,12 @@ func (k *KubeStore) failed(verb string, err error) error {
 		kind = broker.ErrRefused
 	}
 	return fmt.Errorf("cannot %s ConfigMap %q: %w", verb, k.name, errors.Join(kind, err))
+}
+
+// isAnswer: the API server itself has said it.
+func isAnswer(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status)
 }
 
 // refusal is since when, and when last, the API server said that we may not.
@@ -155,5 +164,15 @@ func (k *KubeStore) believes(verb string) bool {
 	}
 	r.last = now
 	k.refused[verb] = r
-	return now.Sub(r.since) >= cmp.Or(k.Patience, rolesRead)
+	patience := cmp.Or(k.Patience, rolesRead)
+	if k.allowed[verb] {
+		patience *= 6
+	}
+	return now.Sub(r.since) >= patience
+}
+
+// may notes that the API server lets us.
+func (k *KubeStore) may(verb string) {
+	k.allowed[verb] = true
+	delete(k.refused, verb)
 }

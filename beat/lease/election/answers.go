@@ -134,6 +134,8 @@ func (m *Machine) onFailed(e Failed) {
 	t := &m.looks
 	if purpose != Look {
 		t = &m.writes
+	} else {
+		m.writes.refused = time.Time{} // said by a server that cannot be asked now, or knows no roles
 	}
 	t.again(m, purpose, e)
 	m.giveUp(t, e)
@@ -147,7 +149,7 @@ func (m *Machine) giveUp(t *trouble, e Failed) {
 	}
 	lasting := m.now.Sub(t.since)
 	switch {
-	case e.Refused && m.now.Sub(t.refused) >= m.cfg.patience():
+	case e.Refused && m.now.Sub(t.refused) >= m.cfg.patience(t.allowed):
 		m.finish(fmt.Errorf("cannot campaign: %w", e.Err))
 	case m.cfg.GiveUpAfter > 0 && lasting >= m.cfg.GiveUpAfter:
 		m.finish(&GaveUp{After: lasting, Err: e.Err})

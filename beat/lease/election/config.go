@@ -24,8 +24,14 @@ func (c Config) renewPeriod() time.Duration { return c.LeaseDuration / 3 }
 func (c Config) attempt() time.Duration { return (c.RenewDeadline - c.renewPeriod()) / 2 }
 
 // patience is how long a refusal must last before it is believed: an API server
-// that has just started refuses everybody until it has read the roles.
-func (c Config) patience() time.Duration { return c.LeaseDuration }
+// that has just started refuses everybody until it has read the roles. What was allowed
+// before is more likely to be allowed again than to have been forbidden.
+func (c Config) patience(allowed bool) time.Duration {
+	if allowed {
+		return 10 * c.LeaseDuration
+	}
+	return c.LeaseDuration
+}
 
 // Validate reports everything that is wrong with it.
 func (c Config) Validate() error {

@@ -60,5 +60,6 @@
 // they have seen, and Raise tells what a store has seen.
 //
 // A refusal is not believed until it has lasted for a whole duration, for an API server that has
-// just started refuses everybody. A leader that is refused leads to the end of its term.
+// just started refuses everybody; for ten, where the same was allowed before. A refused write
+// counts only while looks are allowed, that is while the server knows our role. A leader that is refused leads to the end of its term.
 package election

@@ -13,6 +13,7 @@ type trouble struct {
 	last     error     // nil when all is well
 	since    time.Time // of the first of the failures in a row; zero when all is well
 	refused  time.Time // of the first of the refusals in a row; zero when the last was none
+	allowed  bool      // one of these calls was, once
 	said     bool      // a report of these failures was made
 	next     time.Time // no report before
 	interval time.Duration
@@ -41,6 +42,7 @@ func (t *trouble) again(m *Machine, purpose Purpose, e Failed) {
 // over ends it. The next report may still have to wait: its interval begins anew
 // only after a time of quiet.
 func (t *trouble) over(m *Machine) {
+	t.allowed = true
 	if t.since.IsZero() {
 		return
 	}
@@ -56,7 +58,8 @@ func (t *trouble) over(m *Machine) {
 // moot ends the trouble with writes when there is nothing to write any more, since
 // another leads. A refusal stays: it says that we could not take over from him.
 func (t *trouble) moot(m *Machine) {
-	if t.refused.IsZero() {
+	if allowed := t.allowed; t.refused.IsZero() {
 		t.over(m)
+		t.allowed = allowed
 	}
 }
