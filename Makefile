@@ -25,7 +25,7 @@ export PYTHON VERSION GO
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test unit test-race test-py test-integration integration fuzz bench bench-smoke bench-beat chaos chaos-beat lifecycle conformance differential controlplane \
-	lint generate verify simulate clean venvs cross fmt vet tools
+	pythons lint generate verify simulate clean venvs cross fmt vet tools
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test-race: tools ## The unit tests under the race detector
 
 test-py: venvs ## Tests of the Python agent: standard library only, newest and oldest Celery
 	@integration/tools/pytests.sh $(PYTHON) $(CELERY) $(OLD)
+
+pythons: build ## Children under every other Python that is installed here, minutes each; PYTHONS="3.9 3.13" chooses
+	@integration/tools/pythons.sh
 
 test-integration: build venvs controlplane ## Real Celery, Redis, RabbitMQ and API server; RUN=regexp chooses, V=1 tells more
 	@$(REAL) RUN='$(RUN)' V='$(V)' $(GO) run ./integration/controlplane/beside -- integration/tools/gotest.sh $(GOTESTSUM)

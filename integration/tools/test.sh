@@ -59,6 +59,7 @@ step "formatting (gofmt)" target fmt
 step "go vet" target vet
 step "unit tests under the race detector" target test-race
 step "tests of the Python agent" target test-py
+step "tests of the Python agent under every other Python that is here" integration/tools/pythons.sh quick
 step "generated files are up to date" target verify
 step "builds for linux/arm64 and darwin/arm64" target cross
 step "control plane for tests: etcd and kube-apiserver, built once" target controlplane

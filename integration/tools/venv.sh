@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# venv.sh NAME: the virtual environment .cache/NAME, with exactly what
-# integration/requirements/NAME.txt locks. Does nothing when it is up to date.
+# venv.sh NAME [LOCK]: the virtual environment .cache/NAME, with exactly what
+# integration/requirements/LOCK.txt (NAME.txt) locks. Does nothing when it is up to date.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 name=$1
-lock=integration/requirements/$name.txt
+lock=integration/requirements/${2:-$name}.txt
 venv=.cache/$name
 python=${PYTHON:-python3}
 
