@@ -20,7 +20,8 @@ type figure struct {
 	Title  string `json:"title"`
 	Unit   string `json:"unit"`
 	Higher bool   `json:"higher_is_better"`
-	// Goal is the ratio to reach, or with Limit an absolute value of Crisper's.
+	// Goal is the ratio to reach, or with Limit an absolute value of Crisper's: at most,
+	// or at least where higher is better.
 	Goal  float64 `json:"goal,omitempty"`
 	Limit float64 `json:"limit,omitempty"`
 }
@@ -43,6 +44,7 @@ func nativeExperiments() []experiment {
 		{name: "noop", figures: append([]figure{{"no-op tasks", "tasks/s", true, 20, 0}}, perTask(0)...), run: throughput("noop", "-c 2", 1)},
 		{name: "recycled", figures: []figure{{"no-op tasks, `--max-tasks-per-child=100`", "tasks/s", true, 25, 0}},
 			run: throughput("noop", "-c 2 --max-tasks-per-child 100", 0.7)},
+		eventsExperiment(),
 		{name: "results", figures: append([]figure{{"`add`, results in Redis", "tasks/s", true, 4, 0}}, perTask(0)...), run: withResults},
 		{name: "latency", figures: []figure{{"enqueue to start, idle, p50", "ms", false, 4, 0}, {"enqueue to start, idle, p99", "ms", false, 4, 0}}, run: latency},
 		{name: "child", figures: []figure{{"private memory of one more child", "MB", false, 5, 0}}, rounds: 3, run: perChild},

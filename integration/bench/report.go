@@ -44,6 +44,8 @@ func (f figure) goal() string {
 	switch {
 	case f.Goal > 0:
 		return "≥ " + number(f.Goal) + "×"
+	case f.Limit > 0 && f.Higher:
+		return strings.TrimSpace("≥ " + number(f.Limit) + " " + f.Unit)
 	case f.Limit > 0:
 		return "≤ " + number(f.Limit) + " " + f.Unit
 	}
@@ -55,7 +57,7 @@ func (f figure) reached(ratio, mine spread, measured bool) string {
 	switch {
 	case !measured || f.Goal == 0 && f.Limit == 0:
 		return ""
-	case f.Goal > 0 && ratio.Median >= f.Goal, f.Limit > 0 && mine.Median <= f.Limit:
+	case f.Goal > 0 && ratio.Median >= f.Goal, f.Limit > 0 && !f.Higher && mine.Median <= f.Limit, f.Limit > 0 && f.Higher && mine.Median >= f.Limit:
 		return "yes"
 	}
 	return "no"

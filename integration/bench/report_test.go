@@ -34,6 +34,22 @@ func TestAFigureWithoutAGoalIsNeitherReachedNorMissed(t *testing.T) {
 	}
 }
 
+func TestALimitIsTheLeastWhereHigherIsBetter(t *testing.T) {
+	for _, c := range []struct {
+		higher bool
+		value  float64
+		want   string
+	}{{true, 0.8, "yes"}, {true, 0.7, "no"}, {false, 0.8, "no"}, {false, 0.7, "yes"}} {
+		f := figure{Higher: c.higher, Limit: 0.75}
+		if got := f.reached(spread{}, spread{Median: c.value}, true); got != c.want {
+			t.Errorf("%v with higher=%v: %q, want %q", c.value, c.higher, got, c.want)
+		}
+	}
+	if got := (figure{Higher: true, Limit: 0.75}).goal(); got != "≥ 0.75" {
+		t.Errorf("the goal reads %q", got)
+	}
+}
+
 func TestATerminalGetsNoMarkdown(t *testing.T) {
 	if text := page.Plain(example().table()); strings.ContainsAny(text, "*`|") {
 		t.Error(text)
