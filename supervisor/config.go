@@ -19,6 +19,11 @@ type Config struct {
 	Concurrency int
 	// Autoscale is 0,0 when off.
 	AutoscaleMax, AutoscaleMin int
+	// Keepalive is AUTOSCALE_KEEPALIVE, RevokesMax and RevokeExpires are
+	// CELERY_WORKER_REVOKES_MAX and …_REVOKE_EXPIRES; 0: Celery's defaults.
+	Keepalive     time.Duration
+	RevokesMax    int
+	RevokeExpires time.Duration
 	// PrefetchMultiplier is -1 when not given; DisablePrefetch as Celery's.
 	PrefetchMultiplier int
 	DisablePrefetch    bool

@@ -11,6 +11,9 @@ import (
 	"crisper/supervisor/pool"
 )
 
+// defaultKeepalive is Celery's (celery/worker/autoscale.py).
+const defaultKeepalive = 30 * time.Second
+
 // resolve lays the command line over what the app says, as Celery does.
 func resolve(cfg Config, info agent.Info) (native.Config, error) {
 	w := worker{info}
@@ -25,8 +28,9 @@ func resolve(cfg Config, info agent.Info) (native.Config, error) {
 		p.MaxMemory = int64(w.number("max_memory_per_child")) << 10 // Celery: KiB
 	}
 	out := native.Config{
-		Pool: p, AutoscaleMax: cfg.AutoscaleMax, AutoscaleMin: cfg.AutoscaleMin, Keepalive: 30 * time.Second,
+		Pool: p, AutoscaleMax: cfg.AutoscaleMax, AutoscaleMin: cfg.AutoscaleMin, Keepalive: firstLimit(cfg.Keepalive, defaultKeepalive),
 		PrefetchMultiplier: cfg.PrefetchMultiplier, DisablePrefetch: cfg.DisablePrefetch || w.conf("worker_disable_prefetch"),
+		ETALimit: w.limit("worker_eta_task_limit"), RevokesMax: cfg.RevokesMax, RevokeExpires: cfg.RevokeExpires,
 		SoftLimit: firstLimit(cfg.SoftTimeLimit, w.seconds("soft_time_limit")), HardLimit: firstLimit(cfg.TimeLimit, w.seconds("time_limit")),
 		PoisonLimit: cfg.PoisonLimit, Grace: cfg.Grace, GraceMargin: cfg.GraceMargin, OnCutoff: cfg.OnCutoff,
 		OOMScoreAdj: cfg.OOMScoreAdj, Depth: cfg.Depth, StuckAfter: cfg.StuckAfter,
@@ -76,6 +80,15 @@ func (w worker) seconds(name string) time.Duration {
 func (w worker) conf(name string) bool {
 	var b bool
 	return json.Unmarshal(w.info.Conf[name], &b) == nil && b
+}
+
+// limit is a number of the app's settings; 0: none.
+func (w worker) limit(name string) int {
+	var f float64
+	if json.Unmarshal(w.info.Conf[name], &f) != nil || f < 1 {
+		return 0
+	}
+	return int(f)
 }
 
 func firstOf(a, b int) int {

@@ -24,6 +24,7 @@ func world(getenv func(string) string) options.World {
 		OOMScoreAdj: ownOOMScoreAdj("/proc/self/oom_score_adj"),
 		Workdir:     dir, Exists: exists,
 		Kubernetes: getenv("KUBERNETES_SERVICE_HOST") != "",
+		Getenv:     getenv,
 	}
 }
 

@@ -17,7 +17,7 @@ func newConsumer(cfg Config, info agent.Info, old *consumer.Consumer) *consumer.
 	}
 	c := consumer.New(consumer.Config{
 		Tasks: tasks, Accept: info.Accept, SoftLimit: cfg.SoftLimit, HardLimit: cfg.HardLimit,
-		PoisonLimit: cfg.PoisonLimit, Timezone: time.UTC, EnableUTC: true,
+		PoisonLimit: cfg.PoisonLimit, RevokesMax: cfg.RevokesMax, RevokeExpires: cfg.RevokeExpires, Timezone: time.UTC, EnableUTC: true,
 	})
 	c.Inherit(old)
 	return c

@@ -29,6 +29,13 @@ type Config struct {
 	// PrefetchMultiplier: 0 is unlimited.
 	PrefetchMultiplier int
 	DisablePrefetch    bool
+	// ETALimit is worker_eta_task_limit: while a message waits for its ETA no more than
+	// this many are held unacknowledged; 0: no limit.
+	ETALimit int
+	// RevokesMax and RevokeExpires bound what is remembered of revoked tasks; 0: Celery's
+	// defaults.
+	RevokesMax    int
+	RevokeExpires time.Duration
 	// SoftLimit and HardLimit are the worker's defaults, 0 for none.
 	SoftLimit, HardLimit time.Duration
 	PoisonLimit          int

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -128,5 +129,33 @@ func TestTheLoopRestsOnlyWithNothingInHandAndMeasuresInTimeOtherwise(t *testing.
 	}
 	if l.cfg.WatchMemory = true; !l.nextMeasure().Equal(noon.Add(measureBusy)) {
 		t.Errorf("with a task and a limit: next measurement %s", l.nextMeasure())
+	}
+}
+
+func TestALimitOfETAsBoundsAllThatIsHeldWhileSomethingWaits(t *testing.T) {
+	for _, c := range []struct{ limit, multiplier, waiting, window, want int }{
+		{0, 4, 100, 8, 8},    // no limit
+		{10, 0, 100, 50, 50}, // an unlimited prefetch count is never raised
+		{10, 4, 0, 8, 8},
+		{3, 4, 0, 8, 8},    // nothing waits: the limit says nothing, as in Celery
+		{10, 4, 0, 72, 10}, // but what lies in sockets is not Celery's
+		{10, 4, 1, 72, 9},
+		{10, 4, 4, 8, 6},
+		{10, 4, 10, 8, 0},
+		{3, 4, 5, 8, -2},
+	} {
+		l := &loop{cfg: Config{ETALimit: c.limit, PrefetchMultiplier: c.multiplier}, slots: 2, book: ledger.New[task]()}
+		for i := range c.waiting {
+			e, err := l.book.Take(broker.Delivery{Tag: broker.Tag(fmt.Sprint(i))})
+			if err == nil {
+				err = l.book.Schedule(e, noon)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := l.limitETA(c.window); got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
 	}
 }

@@ -70,10 +70,29 @@ func allStartEarly(info agent.Info) bool {
 // worker_disable_prefetch, reserved <= concurrency.
 func (l *loop) credit() int {
 	held := l.book.Len() - l.book.Count(ledger.Scheduled) - l.book.Count(ledger.Settling)
+	limit := l.limitETA(l.window()) - (held - l.book.AcceptedCount())
 	if l.cfg.DisablePrefetch || l.paused {
-		return l.pool.Size() - held
+		return min(limit, l.pool.Size()-held)
 	}
-	return l.window() - (held - l.book.AcceptedCount())
+	return limit
+}
+
+// limitETA leaves of the window what worker_eta_task_limit allows beside the messages
+// that wait for their ETA, which the window does not count.
+//
+// Celery: the limit bounds what the prefetch count may be raised to, so it bounds all
+// that is unacknowledged, not only what has an ETA; it says nothing where nothing waits
+// or the prefetch count is unlimited (worker/consumer/tasks.py; kombu/common.py, QoS). Its
+// count falls by one too many for each message that came above the limit; ours does not.
+func (l *loop) limitETA(window int) int {
+	limit, waiting := l.cfg.ETALimit, l.book.Count(ledger.Scheduled)
+	if limit == 0 || l.cfg.PrefetchMultiplier == 0 {
+		return window
+	}
+	if waiting == 0 {
+		limit = max(limit, l.cfg.PrefetchMultiplier*l.maxSlots())
+	}
+	return min(window, limit-waiting)
 }
 
 // window is the prefetch limit, and for short tasks what may lie in the sockets.

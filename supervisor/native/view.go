@@ -120,7 +120,12 @@ func (v view) prefetch() int {
 	if v.l.cfg.PrefetchMultiplier == 0 {
 		return 0
 	}
-	return v.l.cfg.PrefetchMultiplier*v.l.maxSlots() + v.l.book.Count(ledger.Scheduled)
+	waiting := v.l.book.Count(ledger.Scheduled)
+	count := v.l.cfg.PrefetchMultiplier*v.l.maxSlots() + waiting
+	if limit := v.l.cfg.ETALimit; limit > 0 && waiting > 0 {
+		return min(count, limit)
+	}
+	return count
 }
 
 func (v view) pool() control.Pool {

@@ -95,14 +95,9 @@ func warnings(info agent.Info) []string {
 	return sentences
 }
 
-// FromEnvironment are the warnings about variables that have no effect.
+// FromEnvironment are the warnings about variables whose value has no effect.
 func FromEnvironment(getenv func(string) string) []string {
 	var sentences []string
-	for _, row := range Environment() {
-		if row.Who == options.Later && getenv(row.Name) != "" {
-			sentences = append(sentences, fmt.Sprintf("%s has no effect: %s", row.Name, row.Note))
-		}
-	}
 	if remap := getenv("REMAP_SIGTERM"); remap != "" && remap != "SIGQUIT" {
 		sentences = append(sentences, "REMAP_SIGTERM has no effect: SIGQUIT is the only value with one")
 	}

@@ -56,9 +56,11 @@ func Environment() []Row {
 		{Name: "CELERY_BROKER_URL", Who: options.Python, Note: "As CELERY_BROKER_READ_URL and CELERY_BROKER_WRITE_URL; Celery reads it with the settings."},
 		{Name: "CELERY_RESULT_BACKEND", Who: options.Python, Note: "Read with the settings, and for --result-backend."},
 		{Name: "CELERY_CUSTOM_WORKER_POOL", Who: options.Elsewhere, Note: "The class behind `-P custom`, which takes the celery runtime."},
-		{Name: "AUTOSCALE_KEEPALIVE", Who: options.Later, Note: "slots above the minimum go after 30 s without work"},
+		{Name: "AUTOSCALE_KEEPALIVE", Who: options.Crisper, Note: "A number of seconds above 0, 30 without it; another value is exit code 2."},
 		{Name: "CELERY_RDBSIG", Who: options.Harmless, Note: "`USR2` starts no debugger: the supervisor is no Python program. `celery.contrib.rdb` in tasks works."},
-		{Name: "CELERY_WORKER_REVOKES_MAX", Who: options.Later, Note: "50,000 revoked ids are remembered, Celery's own default"},
-		{Name: "CELERY_WORKER_REVOKE_EXPIRES", Who: options.Later, Note: "revoked ids are remembered for three hours, Celery's own default"},
+		{Name: "CELERY_WORKER_REVOKES_MAX", Who: options.Crisper, Note: "50,000 without it, 0 for any number; what is no such number is exit code 2."},
+		{Name: "CELERY_WORKER_REVOKE_EXPIRES", Who: options.Crisper, Note: "Seconds, three hours without it, 0 for never; what is no such number is exit code 2. As in Celery, age counts only once there are so many."},
+		{Name: "CELERY_WORKER_SUCCESSFUL_MAX", Who: options.Python, Note: "Of worker_deduplicate_successful_tasks: each child remembers its own, as in Celery."},
+		{Name: "CELERY_WORKER_SUCCESSFUL_EXPIRES", Who: options.Python, Note: "Of worker_deduplicate_successful_tasks: each child remembers its own, as in Celery."},
 	}
 }

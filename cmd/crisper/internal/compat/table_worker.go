@@ -17,7 +17,7 @@ func workerRows() []Row {
 		{Name: "worker_enable_prefetch_count_reduction", Default: `True`, New: true, Who: options.Harmless, Note: "A lost connection makes nothing run twice: what is in hand is kept, and renewed when the broker is back."},
 		{Name: "worker_enable_remote_control", Default: `True`, Who: options.Crisper},
 		{Name: "worker_enable_soft_shutdown_on_idle", Default: `False`, New: true, Who: options.Harmless, Note: "There is nothing to wait for: what has not begun, messages with an ETA included, is given back at once."},
-		{Name: "worker_eta_task_limit", Default: `None`, New: true, Who: options.Later, Note: "messages with an ETA are held without a limit"},
+		{Name: "worker_eta_task_limit", Default: `None`, New: true, Who: options.Crisper, Note: "As in Celery it bounds all that is unacknowledged while a message waits for its ETA, tasks that could run included, and nothing where worker_prefetch_multiplier is 0."},
 		{Name: "worker_executable", Default: `None`, New: true, Who: options.Harmless, Note: "Of `--detach`; give `--python`."},
 		{Name: "worker_gid", Default: `None`, New: true, Who: options.Refused, Note: "privileges are dropped before the app is loaded; give --gid"},
 		{Name: "worker_hijack_root_logger", Default: `True`, Who: options.Python},

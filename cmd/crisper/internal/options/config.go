@@ -26,6 +26,8 @@ type World struct {
 	Exists func(path string) bool
 	// Kubernetes: we are in a pod.
 	Kubernetes bool
+	// Getenv reads the environment; nil: it is empty.
+	Getenv func(name string) string
 }
 
 // Plan is what a command line means.
@@ -72,6 +74,9 @@ func Make(s Settings, extra, dashed []string, w World) (Plan, error) {
 	}
 	if s["umask"].Given {
 		plan.Umask = s["umask"].count()
+	}
+	if w.Getenv != nil {
+		problems = append(problems, fromEnvironment(&plan.Config, w.Getenv)...)
 	}
 	plan.Config.Agent = agentOptions(s, plan, append(extra, dashed...))
 	return plan, errors.Join(problems...)
