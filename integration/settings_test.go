@@ -4,6 +4,7 @@ package integration
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -129,5 +130,21 @@ func TestAVariableThatCeleryCannotReadKeepsTheWorkerFromStarting(t *testing.T) {
 				t.Errorf("exit code %d, and not %q:\n%s", code, says, w.LogText())
 			}
 		})
+	}
+}
+
+func TestAPidfileOfAProcessThatRunsKeepsTheSecondWorkerOut(t *testing.T) {
+	t.Parallel()
+	s := harness.NewStage(t, harness.Options{})
+	path := s.Path("worker.pid")
+	harness.Must(t, os.WriteFile(path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644))
+	for name, start := range map[string]func(harness.App, ...string) (*harness.Worker, error){"stock": s.StartStock, "crisper": s.StartCrisper} {
+		w := harness.Got(start(s.App, "--pidfile", path))(t)
+		code, _, err := w.Wait(harness.Deadline(t, 60*time.Second))
+		harness.Must(t, err)
+		says := fmt.Sprintf("ERROR: Pidfile (%s) already exists.\nSeems we're already running? (pid: %d)\n", path, os.Getpid())
+		if code != 73 || !strings.Contains(w.LogText(), says) {
+			t.Errorf("%s: exit code %d:\n%s", name, code, w.LogText())
+		}
 	}
 }

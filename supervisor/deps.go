@@ -35,11 +35,12 @@ var ErrElsewhere = errors.New("another runtime takes this app")
 // Exit codes of the process; docs/reference/exit-codes.md explains them.
 const (
 	ExitOK       = 0
-	ExitFailure  = 1 // cold shutdown, unrecoverable error (Celery's EX_FAILURE)
-	ExitUsage    = 2 // bad command line or refused setting
-	ExitChildren = 3 // children cannot be started
-	ExitApp      = 4 // the app does not load
-	ExitBroker   = 5 // the broker refuses us or cannot be reached within Celery's retries
+	ExitFailure  = 1  // cold shutdown, unrecoverable error (Celery's EX_FAILURE)
+	ExitUsage    = 2  // bad command line or refused setting
+	ExitChildren = 3  // children cannot be started
+	ExitApp      = 4  // the app does not load
+	ExitBroker   = 5  // the broker refuses us or cannot be reached within Celery's retries
+	ExitPidfile  = 73 // the pid file names a process that runs (Celery's EX_CANTCREAT)
 )
 
 // Natively is the Judge of those who insist on this runtime.

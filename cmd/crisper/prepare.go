@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"crisper/cmd/crisper/internal/options"
+	"crisper/supervisor"
 )
 
 // prepare does to our own process what was asked for, in Celery's order:
@@ -36,8 +37,9 @@ func prepare(plan options.Plan) (release func(), err error) {
 	return func() { _ = os.Remove(path) }, nil
 }
 
-// writePidfile refuses while the process of an older file lives. Celery:
-// platforms.py, Pidfile (5.7).
+// writePidfile refuses, in Celery's words and with its exit code, while the process of
+// an older file lives. Celery: platforms.py, Pidfile (5.7), which takes a process of
+// another user for one that has ended; here it lives.
 func writePidfile(path string) error {
 	for {
 		file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
@@ -52,7 +54,7 @@ func writePidfile(path string) error {
 			return fmt.Errorf("cannot write the pid file: %w", err)
 		}
 		if pid, alive := pidfileOwner(path); alive {
-			return fmt.Errorf("cannot start: %s names process %d, which runs; remove the file if that is not a worker", path, pid)
+			return exitError{supervisor.ExitPidfile, fmt.Errorf("ERROR: Pidfile (%s) already exists.\nSeems we're already running? (pid: %d)", path, pid)}
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("cannot replace the stale pid file: %w", err)

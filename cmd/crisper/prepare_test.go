@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"crisper/cmd/crisper/internal/options"
+	"crisper/supervisor"
 )
 
 func TestAPidfileKeepsASecondWorkerOut(t *testing.T) {
@@ -29,8 +30,10 @@ func TestAPidfileKeepsASecondWorkerOut(t *testing.T) {
 	if err := os.WriteFile(path, fmt.Appendf(nil, "%d\n", os.Getppid()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := prepare(options.Plan{Pidfile: path, Umask: -1}); err == nil || !strings.Contains(err.Error(), "which runs") {
-		t.Errorf("%v", err)
+	_, err = prepare(options.Plan{Pidfile: path, Umask: -1})
+	want := fmt.Sprintf("ERROR: Pidfile (%s) already exists.\nSeems we're already running? (pid: %d)", path, os.Getppid())
+	if err == nil || err.Error() != want || exitCode(err) != supervisor.ExitPidfile {
+		t.Errorf("%d: %v", exitCode(err), err)
 	}
 }
 

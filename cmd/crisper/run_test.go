@@ -230,6 +230,7 @@ func TestTheExitCodePageNamesEveryCode(t *testing.T) {
 	for name, code := range map[string]int{
 		"ExitOK": supervisor.ExitOK, "ExitFailure": supervisor.ExitFailure, "ExitUsage": supervisor.ExitUsage,
 		"ExitChildren": supervisor.ExitChildren, "ExitApp": supervisor.ExitApp, "ExitBroker": supervisor.ExitBroker,
+		"ExitPidfile": supervisor.ExitPidfile,
 	} {
 		if row := fmt.Sprintf("| %d | `%s` |", code, name); !strings.Contains(string(page), row) {
 			t.Errorf("exit-codes.md lacks %q", row)
