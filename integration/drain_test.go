@@ -5,6 +5,8 @@ package integration
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -211,6 +213,44 @@ func TestHangupLoadsTheAppAgainAndCutsNoTask(t *testing.T) {
 		t.Errorf("the task that ran over the reload ended as %s (%s)", r.State, r.Text())
 	}
 	evaluates(t, s, `add.delay(1, 2).get(timeout=90)`, `3`)
+}
+
+func TestAnAppThatNeedsAnotherRuntimeByNowDoesNotReplaceTheOneThatRuns(t *testing.T) {
+	t.Parallel()
+	for runtime, says := range map[string]string{
+		"auto":   "it needs Celery's own worker by now, --runtime=celery: the app adds worker bootsteps: grown:Step",
+		"native": "cannot run this app natively: the app adds worker bootsteps: grown:Step",
+	} {
+		t.Run(runtime, func(t *testing.T) {
+			t.Parallel()
+			s := harness.NewStage(t, harness.Options{})
+			module := s.Path("grown.py")
+			const plain = "from sample import app\n"
+			harness.Must(t, os.WriteFile(module, []byte(plain), 0o644))
+			s.App.Name = "grown"
+			s.App.Env = []string{"PYTHONPATH=" + filepath.Dir(module) + ":" + filepath.Join(s.Root, "integration", "sample")}
+			w := s.Crisper(t, "-c", "1", "--runtime", runtime)
+			const step = plain + "from celery import bootsteps\nclass Step(bootsteps.Step):\n    pass\napp.steps['worker'].add(Step)\n"
+			harness.Must(t, os.WriteFile(module, []byte(step), 0o644))
+			harness.Must(t, w.Signal(syscall.SIGHUP))
+			ctx := harness.Deadline(t, 60*time.Second)
+			harness.Must(t, w.UntilState(ctx, "the reload that failed", func(o ops.State) bool { return strings.Contains(o.ReloadError, says) }))
+			harness.Must(t, harness.Until(ctx, "the line that says so", func() bool { return contains(w.LogText(), "restart the worker to have the change", says) }))
+			_, metrics, err := w.Get(ctx, "/metrics")
+			harness.Must(t, err)
+			if !strings.Contains(metrics, "crisper_reloads_failed_total 1") {
+				t.Error("crisper_reloads_failed_total is not 1")
+			}
+			evaluates(t, s, `add.delay(1, 2).get(timeout=90)`, `3`)
+			// What can be taken over is taken over afterwards.
+			harness.Must(t, os.WriteFile(module, []byte(plain+"# changed\n"), 0o644))
+			harness.Must(t, w.Signal(syscall.SIGHUP))
+			harness.Must(t, w.UntilState(ctx, "a child of the third generation", func(o ops.State) bool {
+				return o.ReloadError == "" && len(o.Slots) == 1 && o.Slots[0].Generation == 3 && o.Slots[0].State == "ready"
+			}))
+			evaluates(t, s, `add.delay(1, 2).get(timeout=90)`, `3`)
+		})
+	}
 }
 
 func TestUser1DumpsTheStateAndChangesNothing(t *testing.T) {

@@ -93,18 +93,26 @@ func TestAnAutoscaledPoolShrinksAfterTheKeepaliveOfTheEnvironment(t *testing.T) 
 	underBoth(t, func(t *testing.T, start starter) {
 		s := prepared(t, harness.Options{})
 		s.App.Env = []string{"AUTOSCALE_KEEPALIVE=1"}
-		start(s, t, "--autoscale", "3,1")
+		w := start(s, t, "--autoscale", "3,1")
+		var ids []string
 		for range 3 {
-			s.Send(t, harness.T("sleepy", 3))
+			ids = append(ids, s.Send(t, harness.T("sleepy", 3)))
 		}
-		processes := func(n int) bool {
-			return eval[int](t, s, `len(only(inspect.stats())["pool"]["processes"])`) == n
+		for _, id := range ids {
+			s.Result(t, id)
 		}
-		harness.Must(t, harness.Until(harness.Deadline(t, 30*time.Second), "three children", func() bool { return processes(3) }))
-		busy, grown := harness.WatchBusy(), time.Now()
-		harness.Must(t, harness.Until(harness.Deadline(t, 60*time.Second), "one child", func() bool { return processes(1) }))
-		if took, most := time.Since(grown), busy.Stretch(25*time.Second); took > most { // 33 s at least with the default
-			t.Errorf("two children were let go after %s, want less than %s", took, most)
+		busy, idle := harness.WatchBusy(), time.Now()
+		if w.HTTP == "" {
+			// Celery's count of children is not to be relied on: one that was let go while
+			// its task ended may be replaced.
+			harness.Got(w.WaitLog(harness.Deadline(t, 60*time.Second), `Scaling down \d processes`))(t)
+		} else {
+			harness.Must(t, harness.Until(harness.Deadline(t, 60*time.Second), "one child", func() bool {
+				return eval[int](t, s, `len(only(inspect.stats())["pool"]["processes"])`) == 1
+			}))
+		}
+		if took, most := time.Since(idle), busy.Stretch(25*time.Second); took > most { // a slot goes after 30 s by default
+			t.Errorf("the pool shrank after %s, want less than %s", took, most)
 		}
 	})
 }

@@ -25,8 +25,11 @@ type Deps struct {
 	// Run with ExitUsage; ErrElsewhere says that another runtime of this process takes
 	// over, so that no last words are written and no port is held when Run returns. Nil:
 	// what the app needs and this runtime has not is an error.
-	Judge   func(info agent.Info) error
-	Version string
+	Judge func(info agent.Info) error
+	// JudgeAgain is Judge for an app that is loaded again while the worker runs; with an
+	// error the app that runs goes on.
+	JudgeAgain func(info agent.Info) error
+	Version    string
 }
 
 // ErrElsewhere is Judge's answer when this runtime is not the one for the app.

@@ -178,7 +178,7 @@ func (s *shell) run(ctx context.Context, launch native.Launcher, first native.Zy
 		s.log.Info("no memory cgroup to watch", zap.Error(err))
 	}
 	rt, err := native.New(cfg, native.Deps{
-		Log: s.log, Metrics: s.metrics, Reaper: s.reaper, Cgroup: cgroup, Broker: consumer, Launch: launch,
+		Log: s.log, Metrics: s.metrics, Reaper: s.reaper, Cgroup: cgroup, Broker: consumer, Launch: launch, Judge: s.judgeAgain,
 		Signals: s.deps.Signals, Now: time.Now, Jitter: rand.Float64, Stderr: s.deps.Stderr, Version: s.deps.Version,
 		ExitChildren: ExitChildren, ExitBroker: ExitBroker, Trim: process.Trim,
 	}, first, info)
@@ -199,6 +199,13 @@ func (s *shell) judge(info agent.Info) error {
 		return Natively(info)
 	}
 	return s.deps.Judge(info)
+}
+
+func (s *shell) judgeAgain(info agent.Info) error {
+	if s.deps.JudgeAgain == nil {
+		return Natively(info)
+	}
+	return s.deps.JudgeAgain(info)
 }
 
 // dismiss waits for the end of a zygote that has nothing to do: who takes over in

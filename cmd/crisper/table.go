@@ -23,6 +23,9 @@ func writeState(w io.Writer, s ops.State, color bool) {
 	} else {
 		fmt.Fprintf(w, "app %s  python %s  celery %s  broker %s\n", s.App, s.Python, s.Celery, brokerLine(s.Broker, paint))
 	}
+	if s.ReloadError != "" {
+		fmt.Fprintf(w, "%s  %s\n", paint("red", "reload"), s.ReloadError)
+	}
 	if s.Cgroup.LimitBytes > 0 {
 		fmt.Fprintf(w, "memory %s of %s\n", size(s.Cgroup.CurrentBytes), size(s.Cgroup.LimitBytes))
 	}

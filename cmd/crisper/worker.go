@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -162,6 +163,7 @@ func (w *worker) natively(ctx context.Context) (int, error) {
 			verdict = compat.Judge(w.settings, info, w.getenv)
 			return w.obey(verdict, info)
 		},
+		JudgeAgain: func(info agent.Info) error { return w.obeyAgain(compat.Judge(w.settings, info, w.getenv), info) },
 	})
 	if errors.Is(err, supervisor.ErrElsewhere) {
 		return w.wrapped(ctx, verdict.Reasons)
@@ -184,6 +186,15 @@ func (w *worker) obey(verdict compat.Verdict, info agent.Info) error {
 	}
 	w.log.Info("runtime", zap.String("runtime", verdict.Runtime), zap.Strings("reasons", verdict.Reasons))
 	return nil
+}
+
+// obeyAgain acts on a verdict about an app that was loaded again: the other runtime
+// cannot take over from one that works.
+func (w *worker) obeyAgain(verdict compat.Verdict, info agent.Info) error {
+	if verdict.Refused == nil && verdict.Runtime == "celery" {
+		return fmt.Errorf("it needs Celery's own worker by now, --runtime=celery: %s", strings.Join(verdict.Reasons, "; "))
+	}
+	return w.obey(verdict, info)
 }
 
 // greet says on a terminal what starts; logs begin at WARNING by default, and an

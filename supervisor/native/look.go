@@ -122,7 +122,7 @@ func (l *loop) state() ops.State {
 		StartedAt: l.startedAt, Now: l.now, Phase: l.phase(),
 		App: l.info.AppName, Python: l.info.Python, Celery: l.info.Celery,
 		Broker: l.brokerState, Tasks: l.counts, Cgroup: l.cgroup,
-		Deliveries: l.deliveries(), Queues: map[string]ops.Queue{},
+		ReloadError: l.reloadError, Deliveries: l.deliveries(), Queues: map[string]ops.Queue{},
 	}
 	for name, b := range l.backlog {
 		s.Queues[name] = ops.Queue{Ready: b.Ready, Unacked: b.Unacked, Scheduled: b.Scheduled, OldestAgeSeconds: b.OldestAge.Seconds()}

@@ -56,6 +56,8 @@ type loop struct {
 	zygotes  map[pool.Generation]*zygote
 	// generation is the newest that is loaded, newest the newest that was started.
 	generation, newest pool.Generation
+	// reloadError is why the last reload came to nothing; empty: it did not.
+	reloadError string
 
 	steward     *steward
 	stewards    int

@@ -63,6 +63,9 @@ type Deps struct {
 	Cgroup  *process.Cgroup // nil when unreadable
 	Broker  broker.Consumer
 	Launch  Launcher
+	// Judge looks at an app that was loaded again; its error is why the one that runs
+	// goes on. Nil: every app is taken.
+	Judge   func(info agent.Info) error
 	Signals <-chan os.Signal
 	Now     func() time.Time
 	// Halt stops a process and waits until it stands still; nil: for real.

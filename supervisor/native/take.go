@@ -40,7 +40,7 @@ type takeRequest struct{ n, start int }
 // startable is how many of the next deliveries begin at once: idle children, when
 // nobody else waits for them. Their start is recorded in the step that takes them.
 func (l *loop) startable() int {
-	if !l.allEarly || l.heralding || l.book.Front() != nil || l.generation != l.newest {
+	if !l.allEarly || l.heralding || l.book.Front() != nil || l.loading() {
 		return 0
 	}
 	n := 0

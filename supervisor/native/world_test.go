@@ -327,9 +327,13 @@ func newFakeZygote(w *world) *fakeZygote {
 	}
 }
 
-func (z *fakeZygote) Events() <-chan agent.ZygoteEvent { return z.events }
-func (z *fakeZygote) Quit() error                      { z.mu.Lock(); defer z.mu.Unlock(); z.close(); return nil }
-func (z *fakeZygote) PID() int                         { return 99 }
+func (z *fakeZygote) Events() <-chan agent.ZygoteEvent {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return z.events
+}
+func (z *fakeZygote) Quit() error { z.mu.Lock(); defer z.mu.Unlock(); z.close(); return nil }
+func (z *fakeZygote) PID() int    { return 99 }
 
 func (z *fakeZygote) close() {
 	if z.events != nil {

@@ -57,10 +57,7 @@ func (l *loop) zygoteSaid(ev zygoteSaid) {
 	case agent.LoadedEvent:
 		l.onLoaded(z, e.Info)
 	case agent.FailedEvent:
-		l.log.Error("the app did not load; going on with the one that runs",
-			zap.Int("generation", int(z.generation)), zap.Error(e.Err), zap.String("traceback", e.Traceback))
-		z.leaving = true
-		l.step(pool.GenerationLost{Generation: z.generation})
+		l.reloadFailed(z, "the app did not load; going on with the one that runs", e.Err, zap.String("traceback", e.Traceback))
 	case agent.ForkedEvent:
 		if id := pool.ChildID(e.Child); isSteward(id) {
 			l.stewardForked(id, e.PID)
@@ -94,10 +91,47 @@ func (l *loop) unborn(c *child, why string) {
 	l.step(pool.ForkFailed{Child: c.id, Reason: why})
 }
 
+// reloadFailed ends a generation that cannot take over; the one that runs goes on.
+func (l *loop) reloadFailed(z *zygote, what string, err error, fields ...zap.Field) {
+	l.log.Error(what, append(fields, zap.Int("generation", int(z.generation)), zap.Error(err))...)
+	l.metrics.ReloadFailed()
+	l.reloadError = what + ": " + err.Error()
+	z.leaving = true
+	l.step(pool.GenerationLost{Generation: z.generation})
+}
+
+// takes asks whether this runtime may run an app that was loaded again, as it was asked
+// of the first: a change may ask for what only Celery's own worker has.
+func (l *loop) takes(z *zygote, info agent.Info) bool {
+	if l.deps.Judge == nil {
+		return true
+	}
+	err := l.deps.Judge(info)
+	if err != nil {
+		l.reloadFailed(z, "the app cannot be taken over as it is now; going on with the one that runs; restart the worker to have the change", err)
+		_ = z.proc.Quit() // gone already: all the better
+	}
+	return err == nil
+}
+
+// loading tells whether a generation is on its way.
+func (l *loop) loading() bool {
+	for _, z := range l.zygotes {
+		if !z.loaded && !z.leaving {
+			return true
+		}
+	}
+	return false
+}
+
 // onLoaded makes this generation the one that children are forked from. Older
 // zygotes leave; their children do not depend on them.
 func (l *loop) onLoaded(z *zygote, info agent.Info) {
+	if !l.takes(z, info) {
+		return
+	}
 	z.loaded, z.preload = true, info.PreloadSeconds
+	l.reloadError = ""
 	for _, old := range l.zygotes {
 		if old.generation < z.generation && !old.leaving {
 			old.leaving = true
@@ -136,6 +170,10 @@ func (l *loop) zygoteExited(z *zygote, status string) {
 		l.stewardGone("the zygote died before it forked")
 	}
 	if z.leaving || l.leaving {
+		return
+	}
+	if !z.loaded {
+		l.reloadFailed(z, "the app did not load; going on with the one that runs", fmt.Errorf("the zygote left (%s)", status))
 		return
 	}
 	l.log.Error("the zygote died; executors go on, loading the app again",

@@ -59,6 +59,8 @@ var (
 		"Changes of a slot's state and the reason: max_tasks, max_memory, max_age, crashed, oom, hard_limit, ...", nil}
 	defZygotes = definition{"crisper_zygotes_started_total", counter, nil,
 		"Generations of the preloaded process from which children are forked.", nil}
+	defReloadsFailed = definition{"crisper_reloads_failed_total", counter, nil,
+		"Times that the app was loaded again and could not take over: it did not load, or needs another runtime by now.", nil}
 	defChildMemory = definition{"crisper_children_memory_bytes", gauge, nil,
 		"Private memory of all children together.", nil}
 	defChildMemoryMax = definition{"crisper_child_memory_max_bytes", gauge, nil,
@@ -91,7 +93,7 @@ func definitions() []definition {
 		defBuild,
 		defReceived, defFinished, defRuntime, defParked,
 		defDeliveries, defTakes, defTaken, defTakeSeconds, defSettled, defRestored,
-		defSlots, defTransitions, defZygotes, defChildMemory, defChildMemoryMax, defCgroup, defCgroupLimit,
+		defSlots, defTransitions, defZygotes, defReloadsFailed, defChildMemory, defChildMemoryMax, defCgroup, defCgroupLimit,
 		defConnected, defReconnects, defQueueReady, defQueueUnacked, defQueueScheduled, defQueueOldest,
 		defLoop,
 	}

@@ -37,6 +37,7 @@ type Metrics struct {
 	settled, transitions        *prometheus.CounterVec
 	slots                       *prometheus.GaugeVec
 	zygotes, reconnects         prometheus.Counter
+	reloadsFailed               prometheus.Counter
 	childMemory, childMemoryMax prometheus.Gauge
 	cgroup, cgroupLimit         prometheus.Gauge
 	connected                   prometheus.Gauge
@@ -76,7 +77,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		takeSeconds: r.histogram(defTakeSeconds), loop: r.histogram(defLoop),
 		settled: r.counters(defSettled), transitions: r.counters(defTransitions),
 		slots:   r.gauges(defSlots),
-		zygotes: r.counter(defZygotes), reconnects: r.counter(defReconnects),
+		zygotes: r.counter(defZygotes), reloadsFailed: r.counter(defReloadsFailed), reconnects: r.counter(defReconnects),
 		childMemory: r.gauge(defChildMemory), childMemoryMax: r.gauge(defChildMemoryMax),
 		cgroup: r.gauge(defCgroup), cgroupLimit: r.gauge(defCgroupLimit),
 		connected: r.gauge(defConnected),
@@ -252,6 +253,9 @@ func (m *Metrics) Cgroup(c CgroupState) {
 	m.cgroup.Set(float64(c.CurrentBytes))
 	m.cgroupLimit.Set(float64(c.LimitBytes))
 }
+
+// ReloadFailed counts a generation that could not take over.
+func (m *Metrics) ReloadFailed() { m.reloadsFailed.Inc() }
 
 // ZygoteStarted counts a generation.
 func (m *Metrics) ZygoteStarted() { m.zygotes.Inc() }

@@ -11,17 +11,19 @@ type State struct {
 	StartedAt time.Time `json:"started_at"`
 	Now       time.Time `json:"now"`
 	// Phase is starting, ready, draining or stopped.
-	Phase      string           `json:"phase"`
-	App        string           `json:"app"`
-	Python     string           `json:"python"`
-	Celery     string           `json:"celery"`
-	Broker     BrokerState      `json:"broker"`
-	Slots      []SlotState      `json:"slots"`
-	Zygotes    []ZygoteState    `json:"zygotes"`
-	Deliveries DeliveryCounts   `json:"deliveries"`
-	Queues     map[string]Queue `json:"queues"`
-	Tasks      TaskCounts       `json:"tasks"`
-	Cgroup     CgroupState      `json:"cgroup"`
+	Phase   string        `json:"phase"`
+	App     string        `json:"app"`
+	Python  string        `json:"python"`
+	Celery  string        `json:"celery"`
+	Broker  BrokerState   `json:"broker"`
+	Slots   []SlotState   `json:"slots"`
+	Zygotes []ZygoteState `json:"zygotes"`
+	// ReloadError is why the app was not replaced when it was last loaded again.
+	ReloadError string           `json:"reload_error,omitempty"`
+	Deliveries  DeliveryCounts   `json:"deliveries"`
+	Queues      map[string]Queue `json:"queues"`
+	Tasks       TaskCounts       `json:"tasks"`
+	Cgroup      CgroupState      `json:"cgroup"`
 	// Recent are the last transitions and the last finished tasks, newest first.
 	Recent []RecentTask      `json:"recent"`
 	Log    []TransitionState `json:"transitions"`
