@@ -78,13 +78,13 @@ var reasons = []reason{
 	{name: "credentials made in Python", code: "app.conf.broker_transport_options = {'credential_provider': 'theirs.P'}",
 		runtime: "celery", says: "broker_transport_options['credential_provider']"},
 	{name: "what whole workers cannot have", args: "-b memory:// --statedb x", runtime: "celery", exit: 2,
-		says: "-S/--statedb is refused with --runtime=celery, which is needed because the broker transport is memory"},
+		says: "-S/--statedb x is refused with --runtime=celery, which is needed because the broker transport is memory"},
 	{name: "an option of the app's own", code: "app.user_options['worker'].add(Option(('--shiny',)))", args: "--shiny yes", runtime: "native", says: "needs nothing"},
 	{name: "an option of nobody's", args: "--shiny yes", exit: 2, says: "No such option"},
 	{name: "a setting on the command line that Celery does not have", args: "worker_shiny=yes", exit: 2, says: "Celery has no setting 'shiny'"},
 	{name: "a setting on the command line", args: "worker_prefetch_multiplier=2", runtime: "native", says: "needs nothing"},
 	{name: "a setting that is misspelt", code: "app.conf.worker_concurency = 2", runtime: "native", says: "Celery has no setting worker_concurency and ignores it: worker_concurrency is one"},
-	{name: "a setting that is refused", code: "app.conf.worker_pidfile = 'x'", newest: true, runtime: "native", exit: 2, says: "the setting worker_pidfile is refused"},
+	{name: "a setting that is refused", code: "app.conf.worker_pidfile = 'x'", newest: true, runtime: "native", exit: 2, says: "the setting worker_pidfile=x is refused"},
 	{name: "an app that does not load", code: "1 / 0", exit: 4, says: "ZeroDivisionError"},
 }
 

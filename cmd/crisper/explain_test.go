@@ -106,8 +106,8 @@ func TestAutoTakesTheRuntimeThatTheAppNeeds(t *testing.T) {
 		{"nothing special: native", "", sampleInfo(), false, 0, "Celery has no setting worker_concurency"},
 		{"RabbitMQ: whole workers", "--children 2", amqp, true, 0, `"reasons":["the broker transport is amqp"]`},
 		{"RabbitMQ natively: refused", "--runtime native", amqp, false, 2, "cannot run this app natively: the broker transport is amqp"},
-		{"what whole workers cannot have", "--depth 2", amqp, false, 2, "--depth is refused with --runtime=celery, which is needed because the broker transport is amqp"},
-		{"what the native runtime cannot have", "--children 2", sampleInfo(), false, 2, "--children is refused with --runtime=native"},
+		{"what whole workers cannot have", "--depth 2", amqp, false, 2, "--depth 2 is refused with --runtime=celery, which is needed because the broker transport is amqp"},
+		{"what the native runtime cannot have", "--children 2", sampleInfo(), false, 2, "--children 2 is refused with --runtime=native"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			tr := newTrial(nil)

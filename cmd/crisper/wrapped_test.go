@@ -33,16 +33,16 @@ func TestCelerysOwnOptionsReachTheWrappedWorkers(t *testing.T) {
 func TestWhatWrappedWorkersCannotHaveIsRefused(t *testing.T) {
 	for line, want := range map[string]string{
 		"--runtime=celery --purge":                     "--purge is refused with --runtime=celery",
-		"--runtime=celery -S state.db":                 "-S/--statedb is refused with --runtime=celery",
-		"--runtime=celery --on-cutoff fail":            "--on-cutoff is refused",
-		"--runtime=native --hang-timeout 5s":           "--hang-timeout is refused with --runtime=native: executors take nothing by themselves",
+		"--runtime=celery -S state.db":                 "-S/--statedb state.db is refused with --runtime=celery",
+		"--runtime=celery --on-cutoff fail":            "--on-cutoff fail is refused",
+		"--runtime=native --hang-timeout 5s":           "--hang-timeout 5s is refused with --runtime=native: executors take nothing by themselves",
 		"--runtime=celery --memory-kill-per-child 1Gi": "not killed in the middle",
 		"--runtime=celery --children 0":                "--children must be at least 1",
 		"--runtime=celery -B":                          "-B/--beat is refused",
-		"--runtime=native --children 2":                "--children is refused with --runtime=native: the number of executors is --concurrency",
-		"--runtime=native -P gevent":                   "-P/--pool is refused with --runtime=native: children here are processes",
+		"--runtime=native --children 2":                "--children 2 is refused with --runtime=native: the number of executors is --concurrency",
+		"--runtime=native -P gevent":                   "-P/--pool gevent is refused with --runtime=native: children here are processes",
 		"--runtime=native --pool-start-method spawn":   "children are forked",
-		"-P gevent --depth 3":                          "--depth is refused with --runtime=celery, which is needed because -P/--pool says gevent",
+		"-P gevent --depth 3":                          "--depth 3 is refused with --runtime=celery, which is needed because -P/--pool says gevent",
 		"--runtime=gevent":                             "must be one of auto, native, celery",
 	} {
 		tr := newTrial(nil)

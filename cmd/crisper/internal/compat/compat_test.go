@@ -159,7 +159,7 @@ func TestTheRuntimeAndItsReasons(t *testing.T) {
 		{"needs of the app, natively", m{"runtime": "native"}, changing(nil, "the pool is x:Y"), nil, "native", "cannot run this app natively: the pool is x:Y"},
 		{"a class that Python has named", nil, changing(m{"worker_timer": `"x:T"`}, "worker_timer is x:T"), nil, "celery", "worker_timer is x:T"},
 		{"one that it has not", nil, changing(m{"worker_timer": `"x:T"`}), nil, "celery", "worker_timer is x:T"},
-		{"a refused setting", nil, changing(m{"worker_pidfile": `"x"`}), nil, "native", "the setting worker_pidfile is refused: it would have to be known before the app is loaded; give --pidfile"},
+		{"a refused setting", nil, changing(m{"worker_pidfile": `"x"`}), nil, "native", "the setting worker_pidfile=x is refused: it would have to be known before the app is loaded; give --pidfile"},
 		{"a refused setting of an app that needs Celery's worker", nil, changing(m{"worker_pidfile": `"x"`}, "the pool is x:Y"), nil, "celery", ""},
 		{"a setting that does less", nil, changing(m{"broker_write_url": `"redis://w"`}), nil, "native", "mind the setting broker_write_url: what tasks send goes there"},
 		{"a setting of a later Celery", nil, changing(m{"worker_brand_new": `5`}), nil, "native", "the setting worker_brand_new is not known here: Celery 5.9.0"},

@@ -74,7 +74,7 @@ func changed(info agent.Info, who options.Who) []Row {
 func refusals(info agent.Info) []error {
 	var problems []error
 	for _, row := range changed(info, options.Refused) {
-		problems = append(problems, fmt.Errorf("the setting %s is refused: %s", row.Name, row.Note))
+		problems = append(problems, fmt.Errorf("the setting %s=%s is refused: %s", row.Name, show(row.Name, info.Conf[row.Name]), row.Note))
 	}
 	return problems
 }

@@ -208,6 +208,36 @@ func TestTheCommandLineWinsOverTheEnvironment(t *testing.T) {
 	}
 }
 
+// Every refusal says which option, which value, why, and what to do instead (in its note).
+func TestARefusalNamesTheOptionItsValueAndTheReason(t *testing.T) {
+	samples := map[string]string{"pool": "gevent", "pool-start-method": "spawn"}
+	for _, row := range All() {
+		value := samples[row.Name]
+		if value == "" {
+			value = sampleValue(row)
+		}
+		for _, runtime := range []string{"native", "celery"} {
+			setting := Setting{Option: row, Text: value, Source: "command line", Given: true}
+			who, why := FateOf(setting, runtime)
+			if who != Refused {
+				continue
+			}
+			said, arg := row.Spelling(), "--"+row.Name
+			if row.Kind != Flag {
+				said, arg = said+" "+value, arg+"="+value
+			}
+			_, err := parse(t, nil, plainWorld, "--runtime", runtime, arg)
+			if err == nil || !strings.Contains(err.Error(), said+" is refused") || !strings.Contains(err.Error(), why) || why == "" {
+				t.Errorf("%s under %s: %v", said, runtime, err)
+			}
+		}
+	}
+	_, err := parse(t, map[string]string{"CELERY_WORKER_POOL": "gevent"}, plainWorld, "--runtime", "native")
+	if err == nil || !strings.Contains(err.Error(), "CELERY_WORKER_POOL=gevent is refused with --runtime=native: ") {
+		t.Errorf("from the environment: %v", err)
+	}
+}
+
 func TestAllProblemsAreToldAtOnce(t *testing.T) {
 	_, err := parse(t, map[string]string{"CRISPER_POISON_LIMIT": "many"}, plainWorld,
 		"-c", "few", "-l", "loud", "-P", "gevent", "-D", "--max-memory-per-child", "300Mi", "--memory-kill-per-child", "200Mi",
@@ -217,7 +247,7 @@ func TestAllProblemsAreToldAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		`CRISPER_POISON_LIMIT must be a whole number, 0 or more, not "many"`, `-c/--concurrency must be`, `-l/--loglevel must be one of DEBUG`,
-		"--depth is refused with --runtime=celery, which is needed because -P/--pool says gevent: Celery decides", "-D/--detach is refused", "--memory-kill-per-child (204800 KiB) must be above",
+		"--depth 0 is refused with --runtime=celery, which is needed because -P/--pool says gevent: Celery decides", "-D/--detach is refused", "--memory-kill-per-child (204800 KiB) must be above",
 		"--soft-time-limit (9s) must not be above --time-limit (3s)", "--guard-soft (0.9) must be below", "--depth must be at least 1",
 		`unexpected argument "stray"`,
 	} {

@@ -39,7 +39,7 @@ func onlyCeleryHas(setting Setting) string {
 // notWithCelery are the options that whole workers as children cannot have.
 var notWithCelery = map[string]string{
 	"purge":                 "every worker that is started in the place of another would purge again; use `celery purge`",
-	"statedb":               "workers that are replaced while they run would write the same file",
+	"statedb":               "workers that are replaced while they run would write the same file; leave it out, on Redis and RabbitMQ they tell each other at start what has been revoked",
 	"memory-kill-per-child": "a whole worker is not killed in the middle of its tasks; --max-memory-per-child replaces it",
 	"on-cutoff":             celeryDecides,
 	"depth":                 celeryDecides,
@@ -48,8 +48,8 @@ var notWithCelery = map[string]string{
 }
 
 const (
-	celeryDecides = "Celery decides about deliveries and executors there"
-	noChildren    = "the number of executors is --concurrency"
+	celeryDecides = "Celery decides about deliveries and executors there; leave it out, it belongs to the native runtime"
+	noChildren    = "the number of executors is --concurrency; give that"
 	noHangs       = "executors take nothing by themselves; --stuck-after is about the whole worker"
 )
 
@@ -64,7 +64,7 @@ func ForRuntime(s Settings, runtime string, why []string) []error {
 	for _, row := range All() {
 		if setting := s[row.Name]; row.Who != Refused && setting.meant() {
 			if who, reason := FateOf(setting, runtime); who == Refused {
-				problems = append(problems, fmt.Errorf("%s is refused with --runtime=%s%s: %s", setting.spelling(), runtime, because, reason))
+				problems = append(problems, fmt.Errorf("%s is refused with --runtime=%s%s: %s", setting.said(), runtime, because, reason))
 			}
 		}
 	}

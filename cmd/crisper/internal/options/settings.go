@@ -92,7 +92,7 @@ func (s Setting) problem() error {
 		return fmt.Errorf("%s must be %w, not %q", s.spelling(), err, s.Text)
 	}
 	if s.Option.Who == Refused && !(s.Option.Kind == Flag && !s.flag()) {
-		return fmt.Errorf("%s is refused: %s", s.spelling(), s.Option.Note)
+		return fmt.Errorf("%s is refused: %s", s.said(), s.Option.Note)
 	}
 	return nil
 }
@@ -103,6 +103,17 @@ func (s Setting) spelling() string {
 		return name
 	}
 	return s.Option.Spelling()
+}
+
+// said is the option with its value, as the user wrote it: what a refusal is about.
+func (s Setting) said() string {
+	switch {
+	case strings.HasPrefix(s.Source, "environment "):
+		return s.spelling() + "=" + s.Text
+	case s.Option.Kind == Flag:
+		return s.spelling()
+	}
+	return s.spelling() + " " + s.Text
 }
 
 // Spelling is "-c/--concurrency".
