@@ -50,7 +50,7 @@ func celeryBeatRows() []Option {
 		{Name: "hostname", Short: "n", Metavar: "NAME", Who: Harmless,
 			Help: "Node name to answer remote control on.", Note: "Nothing answers remote control here; probes are at /livez and /readyz."},
 		{Name: "enable-remote-control", Kind: Flag, Who: Refused, Help: "Answer `celery inspect ping`.",
-			Note: "use the probes /livez and /readyz, which judge by progress"},
+			Note: "use the probes /livez and /readyz, which judge by the last turn of the beat as Celery's answer does"},
 		{Name: "no-enable-remote-control", Kind: Flag, Who: Harmless, Help: "Do not answer `celery inspect ping`.",
 			Note: "It is not answered in any case; beat_enable_remote_control is warned about."},
 		{Name: "detach", Kind: Flag, Who: Refused, Help: "Run in the background.",
