@@ -20,6 +20,9 @@
 // on both sides alike, so that no test pays for another; a worker's end by itself is
 // part of the report. When Crisper breaks the rule the logs of the run are kept.
 //
+// Interruption: INT and TERM end a run; pytest and the workers die with the program
+// that started them, even if that is killed (app/owned.py).
+//
 // Quick: -quick runs what seconds.json, written by -record after a whole run, says to
 // be the cheapest tests that need a worker, up to a budget of seconds of both sides.
 //

@@ -27,5 +27,9 @@ if [ ! -d "$source" ]; then
     tar -xzf "$new/celery-$version.tar.gz" -C "$new" "celery-$version/t" "celery-$version/pyproject.toml"
     mkdir -p "${source%/*}"
     mv "$new/celery-$version" "$source"
+    rm -rf "$new"
+    trap - EXIT
 fi
-"${GO:-go}" run ./integration/conformance -source "$source" -python "$python" "$@"
+# Not `go run`, which does not pass on the TERM that ends a run before its time.
+"${GO:-go}" build -o bin/conformance ./integration/conformance
+exec bin/conformance -source "$source" -python "$python" "$@"

@@ -20,6 +20,7 @@ import time
 import urllib.request
 
 import celery.contrib.testing.worker as upstream
+import owned
 import pytest
 from celery.result import _set_task_join_will_block, allow_join_result
 from celery.utils.nodenames import anon_nodename
@@ -37,7 +38,7 @@ def tell(event, **facts):
 
 
 class Outside:
-    """The worker process, in a process group of its own."""
+    """The worker process, in a process group of its own; it ends with this one."""
 
     def __init__(self, app, node):
         self.app, self.node = app, node
@@ -47,7 +48,7 @@ class Outside:
     def start(self):
         command = [part.replace("{node}", self.node) for part in json.loads(os.environ["CONFORMANCE_WORKER"])]
         with open(os.environ["CONFORMANCE_LOG"], "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            self.process = owned.popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + READY_WITHIN
         while not self.answers():
             if self.process.poll() is not None:
@@ -108,6 +109,7 @@ def start_worker(app, hostname=None, **kwargs):
 
 
 upstream.start_worker = start_worker
+owned.leave_with_parent()
 
 
 def listed(variable):
