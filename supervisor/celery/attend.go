@@ -20,7 +20,7 @@ type Attendant struct {
 	node   string
 	w      *warden
 	c      *child
-	theirs *os.File
+	theirs []*os.File
 	forget func()
 	heard  chan struct{} // closed when all that the agent said was read
 
@@ -35,20 +35,20 @@ func NewAttendant(care Care, log *zap.Logger, name string) *Attendant {
 	return &Attendant{care: care, log: log, node: name}
 }
 
-// Prepare returns the environment and the first extra file of the worker. end is
+// Prepare returns the environment and the extra files of the worker. end is
 // called when the worker hangs; a deaf one has to be killed.
-func (a *Attendant) Prepare(env []string, metrics *ops.Metrics, end func(deaf bool)) ([]string, *os.File, error) {
+func (a *Attendant) Prepare(env []string, metrics *ops.Metrics, end func(deaf bool)) ([]string, []*os.File, error) {
 	dir, forget, err := unpack()
 	if err != nil {
 		return nil, nil, err
 	}
-	ours, theirs, err := socketpair()
+	a.c = &child{id: 1, node: a.node, begun: time.Now()}
+	theirs, err := a.c.connect()
 	if err != nil {
 		forget()
 		return nil, nil, err
 	}
 	a.forget, a.theirs = forget, theirs
-	a.c = &child{id: 1, node: a.node, begun: time.Now(), link: ours}
 	a.heard = make(chan struct{})
 	// The sender is the link's reader and the broker's answers, which may wait.
 	a.events, a.over = make(chan func(), 16), make(chan struct{})
@@ -65,15 +65,15 @@ func (a *Attendant) Prepare(env []string, metrics *ops.Metrics, end func(deaf bo
 
 // Started: the worker is there.
 func (a *Attendant) Started() {
-	a.theirs.Close()
+	closeAll(a.theirs)
 	go func() { a.w.listen(a.c.id, a.c.link); close(a.heard) }()
 	go a.run()
 }
 
 // Failed: it could not be started.
 func (a *Attendant) Failed() {
-	a.theirs.Close()
-	a.c.link.Close()
+	closeAll(a.theirs)
+	a.c.disconnect()
 	a.stop()
 	a.forget()
 	close(a.over)
@@ -101,7 +101,6 @@ func (a *Attendant) Ended(status string, within time.Duration) {
 	}
 	a.stop()
 	close(a.over)
-	a.c.link.Close()
 	a.forget()
 }
 
@@ -132,6 +131,7 @@ func (a *Attendant) post(do func()) {
 
 func (a *Attendant) run() {
 	defer a.w.closeKeepers()
+	defer a.c.disconnect()
 	timer := time.NewTimer(tickEvery)
 	defer timer.Stop()
 	for {

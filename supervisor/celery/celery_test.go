@@ -29,9 +29,9 @@ func TestEveryChildHasANodeNameOfItsOwn(t *testing.T) {
 
 func TestTheEnvironmentIsTheAppsWithTheAgentInFront(t *testing.T) {
 	for _, c := range []struct{ env, want []string }{
-		{[]string{"A=1"}, []string{"A=1", "PYTHONUNBUFFERED=1", "PYTHONPATH=/dir", "CRISPER_INJECT_FD=3"}},
-		{[]string{"PYTHONPATH=/app:/lib", "A=1"}, []string{"A=1", "PYTHONUNBUFFERED=1", "PYTHONPATH=/dir:/app:/lib", "CRISPER_INJECT_FD=3"}},
-		{[]string{"PYTHONPATH=", "PYTHONUNBUFFERED="}, []string{"PYTHONUNBUFFERED=", "PYTHONPATH=/dir", "CRISPER_INJECT_FD=3"}},
+		{[]string{"A=1"}, []string{"A=1", "PYTHONUNBUFFERED=1", "PYTHONPATH=/dir", "CRISPER_INJECT_FDS=3,4"}},
+		{[]string{"PYTHONPATH=/app:/lib", "A=1"}, []string{"A=1", "PYTHONUNBUFFERED=1", "PYTHONPATH=/dir:/app:/lib", "CRISPER_INJECT_FDS=3,4"}},
+		{[]string{"PYTHONPATH=", "PYTHONUNBUFFERED="}, []string{"PYTHONUNBUFFERED=", "PYTHONPATH=/dir", "CRISPER_INJECT_FDS=3,4"}},
 	} {
 		if diff := cmp.Diff(c.want, injected(c.env, "/dir")); diff != "" {
 			t.Errorf("%q:\n%s", c.env, diff)
@@ -52,7 +52,7 @@ func TestExactlyTheAgentsFilesAreUnpackedAndGoAway(t *testing.T) {
 		}
 		return err
 	})
-	want := []string{"crisper_inject/__init__.py", "crisper_inject/agent.py", "crisper_inject/look.py", "sitecustomize.py"}
+	want := []string{"crisper_inject/__init__.py", "crisper_inject/agent.py", "crisper_inject/look.py", "crisper_inject/ring.py", "sitecustomize.py"}
 	if !slices.Equal(got, want) {
 		t.Errorf("unpacked %q, want %q", got, want)
 	}

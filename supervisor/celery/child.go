@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"crisper/supervisor/celery/held"
+	"crisper/supervisor/celery/ring"
 	"crisper/supervisor/command/tree"
 	"crisper/supervisor/pool"
 	"crisper/supervisor/process"
@@ -40,6 +41,8 @@ type child struct {
 	memory  int64
 	size    int // processes
 	link    *os.File
+	ring    *ring.Ring
+	glanced time.Time // into the ring
 	hand    held.Hand
 	keeper  *keeping // nil: nobody looks after what it holds
 	oom     bool     // killed for memory
@@ -50,46 +53,45 @@ type child struct {
 // start runs a worker for a slot.
 func (l *loop) start(a pool.StartChild) {
 	c := &child{id: a.Child, node: nodeName(l.cfg.Hostname, a), begun: time.Now()}
-	ours, theirs, err := socketpair()
+	theirs, err := c.connect()
 	if err != nil {
 		l.step(pool.ForkFailed{Child: a.Child, Reason: err.Error()})
 		return
 	}
 	cmd := l.cmd(c.node, theirs)
 	wait, err := l.reaper.Start(cmd)
+	closeAll(theirs)
 	if err != nil {
-		ours.Close()
-		theirs.Close()
+		c.disconnect()
 		l.step(pool.ForkFailed{Child: a.Child, Reason: err.Error()})
 		return
 	}
-	c.pid, c.link = cmd.Process.Pid, ours
-	theirs.Close()
+	c.pid = cmd.Process.Pid
 	l.children[c.id] = c
 	if l.cfg.OOMScoreAdj != 0 {
 		_ = process.SetOOMScoreAdj(c.pid, l.cfg.OOMScoreAdj) // it has ended, or /proc is read-only
 	}
 	heard := make(chan struct{})
-	go func() { l.listen(c.id, ours); close(heard) }()
+	go func() { l.listen(c.id, c.link); close(heard) }()
 	go func() {
 		_ = wait() // a status other than 0 is an error to it
 		// What it left behind must be gone before its seat is another's, and before what
 		// it held is.
 		killed := tree.KillGroup(cmd.Process.Pid)
 		l.post(func() { c.gone = true })
-		hangUp(ours)
+		hangUp(c.link)
 		<-heard
 		l.post(func() { l.onExit(c, cmd, killed) })
 	}()
 	l.step(pool.ChildForked{Child: c.id, PID: c.pid})
 }
 
-func (l *loop) cmd(node string, link *os.File) *exec.Cmd {
+func (l *loop) cmd(node string, extra []*os.File) *exec.Cmd {
 	args := append([]string{l.cfg.Python, "-m", "celery"}, l.cfg.Global...)
 	args = append(append(args, "worker"), l.cfg.Worker...)
 	return &exec.Cmd{
 		Path: l.cfg.Python, Args: append(args, "--hostname="+node), Env: l.env,
-		Stdin: l.deps.Stdin, Stdout: l.deps.Stdout, Stderr: l.deps.Stderr, ExtraFiles: []*os.File{link},
+		Stdin: l.deps.Stdin, Stdout: l.deps.Stdout, Stderr: l.deps.Stderr, ExtraFiles: extra,
 		SysProcAttr: attributes(),
 	}
 }
@@ -111,7 +113,7 @@ func nodeName(given string, a pool.StartChild) string {
 }
 
 func (l *loop) onExit(c *child, cmd *exec.Cmd, killed int) {
-	c.link.Close() // ends listen, also when a grandchild holds the other end
+	c.disconnect()
 	delete(l.children, c.id)
 	l.accepted += int64(c.counts.Accepted)
 	st := reaper.StatusOf(cmd)

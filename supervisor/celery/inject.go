@@ -60,7 +60,7 @@ func unpackInto(parent string) (string, error) {
 
 // injected is the environment of a worker: the agent's directory comes first, so
 // that its sitecustomize is the one that is found, and it lets the next have its
-// turn. 3 is the first of exec.Cmd's ExtraFiles.
+// turn. 3 is the first of exec.Cmd's ExtraFiles: the socket, and behind it the ring.
 func injected(env []string, dir string) []string {
 	var out []string
 	path := dir
@@ -80,5 +80,5 @@ func injected(env []string, dir string) []string {
 	if !unbuffered {
 		out = append(out, "PYTHONUNBUFFERED=1")
 	}
-	return append(out, "PYTHONPATH="+path, "CRISPER_INJECT_FD=3")
+	return append(out, "PYTHONPATH="+path, "CRISPER_INJECT_FDS=3,4")
 }

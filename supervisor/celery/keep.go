@@ -92,6 +92,7 @@ type asked struct {
 
 // keep begins a round with each broker for which it is time.
 func (w *warden) keep() {
+	w.glance()
 	for _, k := range w.keepers {
 		if k == nil || k.busy || time.Since(k.looked) < w.round(k) {
 			continue

@@ -11,13 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"crisper/supervisor/celery/hang"
+	"crisper/supervisor/celery/ring"
 	"crisper/supervisor/pool"
 )
 
-// said is one line of the agent that is an object; those about single deliveries and
-// tasks are arrays (package held).
+// said is one line of the agent. Facts about single deliveries and tasks are in the ring.
 type said struct {
-	Said   string     `json:"said"` // hello, ready, broker, counts, leaving, off
+	Said   string     `json:"said"` // hello, ready, broker, counts, told, leaving, off
+	Upto   uint64     `json:"upto"` // the ring may be read to here
 	Why    string     `json:"why"`
 	Node   string     `json:"node"`
 	Python string     `json:"python"`
@@ -61,6 +62,34 @@ func socketpair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "agent"), os.NewFile(uintptr(fds[1]), "supervisor"), nil
 }
 
+// connect makes what a child and its agent speak through. theirs are the extra files of
+// its process, in the order of injected; they are to be closed when it is there.
+func (c *child) connect() (theirs []*os.File, err error) {
+	shared, err := ring.New()
+	if err != nil {
+		return nil, err
+	}
+	ours, link, err := socketpair()
+	if err != nil {
+		shared.Close()
+		return nil, err
+	}
+	c.link, c.ring = ours, shared
+	return []*os.File{link, shared.File()}, nil
+}
+
+// disconnect ends listen, also when a grandchild holds the other end.
+func (c *child) disconnect() {
+	c.link.Close()
+	c.ring.Close()
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
 // hangUp makes the reader of our end find the end after all that was ever said, though
 // other processes than the one that is gone may still hold the agent's end.
 func hangUp(link *os.File) {
@@ -73,14 +102,10 @@ func hangUp(link *os.File) {
 	}
 }
 
-// gather is how long lines are gathered after each read.
-const gather = 10 * time.Millisecond
-
 // longestLine bounds what an agent may say at once; more is nonsense.
 const longestLine = 1 << 20
 
-// listen reads until the end of the link. What comes at once goes
-// to the loop at once: a busy worker says thousands of lines a second.
+// listen reads until the end of the link. What comes at once goes to the loop at once.
 func (w *warden) listen(id pool.ChildID, link *os.File) {
 	var pending []byte
 	buffer := make([]byte, 64<<10)
@@ -101,9 +126,6 @@ func (w *warden) listen(id pool.ChildID, link *os.File) {
 			w.post(func() { w.onHungUp(id) })
 			return
 		}
-		// What is said meanwhile waits in the socket, also when the agent dies: nothing is
-		// missed, and a busy worker does not wake us for each of its lines.
-		time.Sleep(gather)
 	}
 }
 
@@ -111,6 +133,8 @@ func (w *warden) listen(id pool.ChildID, link *os.File) {
 // program now (Celery does so for HUP).
 func (w *warden) onHungUp(id pool.ChildID) {
 	if c := w.children[id]; c != nil {
+		records, err := c.ring.Rest()
+		w.take(c, records, err)
 		c.hungUp = time.Now()
 		w.watch.Left(uint64(id))
 	}
@@ -133,23 +157,51 @@ func (w *warden) onLines(id pool.ChildID, text []byte) {
 
 func (w *warden) onLine(c *child, line []byte) error {
 	var s said
-	took, err := false, error(nil)
-	if line[0] == '[' {
-		took, err = c.hand.Line(line)
-	} else {
-		err = json.Unmarshal(line, &s)
-	}
-	switch {
-	case err != nil && c.gone: // it died within a line
-		return nil
-	case err != nil:
+	if err := json.Unmarshal(line, &s); err != nil {
+		if c.gone { // it died within a line
+			return nil
+		}
 		return err
-	case took:
-		w.watch.Took(time.Now(), uint64(c.id))
-	case s.Said != "":
+	}
+	records, err := c.ring.Upto(s.Upto)
+	w.take(c, records, err)
+	if s.Said != "" && !c.off {
 		w.onSaid(c.id, s)
 	}
 	return nil
+}
+
+// glance reads what workers have written whose loops stand still, and which therefore do
+// not say so.
+func (w *warden) glance() {
+	for _, c := range w.children {
+		every := tickEvery
+		if c.keeper != nil {
+			every = min(every, w.round(c.keeper))
+		}
+		if time.Since(c.glanced) >= every {
+			c.glanced = time.Now()
+			records, err := c.ring.Glance()
+			w.take(c, records, err)
+		}
+	}
+}
+
+// take takes in what was read from the ring.
+func (w *warden) take(c *child, records []byte, err error) {
+	if c.off {
+		return
+	}
+	took := false
+	if err == nil {
+		took, err = c.hand.Read(records)
+	}
+	if took {
+		w.watch.Took(time.Now(), uint64(c.id))
+	}
+	if err != nil {
+		w.onSaid(c.id, said{Said: "off", Why: "it writes nonsense: " + err.Error()})
+	}
 }
 
 func (w *warden) onSaid(id pool.ChildID, s said) {

@@ -79,16 +79,12 @@ func TestWhatAPrefixedWorkerHeldIsGivenBackBeforeItsEndIsOver(t *testing.T) {
 	said := `{"said":"hello"}
 {"said":"ready","pool":"prefork"}
 {"said":"broker","broker":{"urls":["redis://"]}}
-["t",1,"a"]
-["a",2,"a","id-a","proj.late",1]
-["t",3,"b"]
-["t",4,"c"]
-["a",5,"c","id-c","proj.early",0]
-["s",6,"c"]
-["t",7,"cut o`
-	if _, err := a.theirs.WriteString(said); err != nil {
+{"said":"counts","accep`
+	if _, err := a.theirs[0].WriteString(said); err != nil {
 		t.Fatal(err)
 	}
+	writes(t, a.theirs[1], fact('t', 1, "a"), begins(2, "a", "id-a", "proj.late", 1), fact('t', 3, "b"), fact('t', 4, "c"),
+		begins(5, "c", "id-c", "proj.early", 0), fact('s', 6, "c"))
 	a.Started()
 	a.Ended("signal 9 (SIGKILL)", time.Minute)
 	if len(s.restored) != 1 || len(s.restored[0]) != 2 || s.restored[0][0] != (broker.Held{Tag: "a", Low: 1, Died: true, Limit: 3}) || s.restored[0][1].Tag != "b" {
@@ -107,7 +103,8 @@ func TestWhatAPrefixedWorkerHeldIsGivenBackBeforeItsEndIsOver(t *testing.T) {
 func TestNobodyIsBlamedForTheDeathOfAWorkerThatWasToldToLeave(t *testing.T) {
 	s := &scribe{}
 	a, _ := attended(t, s, Care{PoisonLimit: 3}, nil)
-	_, _ = a.theirs.WriteString("{\"said\":\"broker\",\"broker\":{}}\n[\"t\",1,\"a\"]\n[\"a\",2,\"a\",\"id\",\"n\",1]\n") // as above
+	_, _ = a.theirs[0].WriteString("{\"said\":\"broker\",\"broker\":{}}\n") // as above
+	writes(t, a.theirs[1], fact('t', 1, "a"), begins(2, "a", "id", "n", 1))
 	a.Started()
 	a.Leaving()
 	a.Ended("signal 9 (SIGKILL)", time.Minute)
@@ -126,10 +123,8 @@ func TestRenewalIsTriedAgainInTheNextRoundAndTheFailureIsToldOnce(t *testing.T) 
 		c := &child{id: 1}
 		w.children[1] = c
 		c.keeper = w.keeperFor(BrokerInfo{})
-		for _, line := range []string{`["t",1,"old"]`, `["t",5e9,"of this moment"]`} {
-			if _, err := c.hand.Line([]byte(line)); err != nil {
-				t.Fatal(err)
-			}
+		if _, err := c.hand.Read(append(fact('t', 1, "old"), fact('t', 5e9, "of this moment")...)); err != nil {
+			t.Fatal(err)
 		}
 		time.Sleep(c.keeper.renewal()) // no real time passes here
 		for range 3 {

@@ -10,7 +10,7 @@
 //
 // # What hanging is
 //
-// For all of Limit, at every measurement: something waited in a queue that the worker
+// For all of Limit, and for Late more because takings are told late, at every measurement: something waited in a queue that the worker
 // consumes, the worker had room for it, and it took nothing. A worker that waits at
 // the broker takes what comes there within milliseconds, and brokers serve those who
 // wait in turn. That covers the worker whose loop turns and whose connection is not

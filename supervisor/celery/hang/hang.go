@@ -9,6 +9,10 @@ import (
 // an agent speaks once a second.
 const Silence = 5 * time.Second
 
+// Late is how late a taking may be told, at the latest: by a worker whose loop stands
+// still, and which others read.
+const Late = 2 * time.Second
+
 // Room is whether the transport would take one more.
 type Room uint8
 
@@ -104,7 +108,7 @@ func (w *Watch) Measured(now time.Time, ready map[string]int64, found []Hung) []
 			c.since = time.Time{}
 		case c.since.IsZero():
 			c.since = now
-		case now.Sub(c.since) >= w.limit:
+		case now.Sub(c.since) >= w.limit+Late:
 			found = append(found, Hung{Child: id, Deaf: c.deaf(now), Detail: c.detail(now, waiting)})
 			c.since = time.Time{}
 		}

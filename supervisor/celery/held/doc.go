@@ -2,13 +2,25 @@
 //
 // # What it is
 //
-// A plain value for one goroutine: Line takes one fact in, the rest are questions.
+// A plain value for one goroutine: Read takes facts in, the rest are questions. A fact
+// is a record, numbers little endian:
 //
-//	["t", time, tag]                       about to be booked as in hand
-//	["k", time, tag]                       booked
-//	["s", time, tag]                       settled: acknowledged, rejected or put back
-//	["a", time, tag, id, name, late]       its task begins (late: acknowledged late)
-//	["e", time, id]                        and has ended
+//	length  uint16   of what follows
+//	kind    byte
+//	time    float64  Unix, on the worker's clock
+//	…                the fields
+//
+//	t   tag                        about to be booked as in hand
+//	k   tag                        booked
+//	s   tag                        settled: acknowledged, rejected or put back
+//	a   late, m, n, tag, id, name  its task begins; late (a byte): acknowledged late;
+//	                               m and n (uint16): bytes of the tag and of the id
+//	e   id                         and has ended
+//
+// A last field ends with its record. Tags, ids and names come from messages, so that
+// none of them can be mistaken for anything else, and the agent cuts each to 512 bytes:
+// the delivery of a tag that is longer is looked for in vain. testdata/records.json has
+// records that this side reads and the agent writes.
 //
 // # Authority
 //
@@ -18,6 +30,9 @@
 // from "t" to "k", or exactly what was written last when it was renewed. What is told
 // too late, or not any more because the worker died in between, therefore costs a
 // question and never a delivery: "t" comes before the booking, "s" after the settling.
+//
+// The bytes are believed to be nobody's: what is no record is an error, and its reader
+// does not read on.
 //
 // # Invariants
 //

@@ -1,9 +1,6 @@
 package held
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
 
 	"crisper/broker"
@@ -30,53 +27,37 @@ type Task struct {
 	order    uint64
 }
 
-// Line takes in what the agent told. took says that a delivery was taken.
-func (h *Hand) Line(text []byte) (took bool, err error) {
-	var fields []json.RawMessage
-	if err := json.Unmarshal(text, &fields); err != nil {
-		return false, fmt.Errorf("cannot read a line: %w", err)
+// Read takes in what the agent wrote. took says that a delivery was taken. What stands
+// before bytes that are no record is taken in.
+func (h *Hand) Read(records []byte) (took bool, err error) {
+	for len(records) > 0 {
+		var r record
+		if r, records, err = next(records); err != nil {
+			return took, err
+		}
+		switch r.kind {
+		case accepted:
+			h.began(r.task)
+		case ended:
+			delete(h.tasks, r.task.ID)
+		default:
+			h.delivery(r.kind, r.at, r.task.Tag)
+			took = took || r.kind == taken
+		}
 	}
-	r := reader{fields: fields}
-	what, at := "", 0.0
-	r.next(&what)
-	r.next(&at)
-	switch what {
-	case "t", "k", "s":
-		tag := r.tag()
-		if r.err == nil {
-			h.delivery(what, at, tag)
-		}
-		return what == "t", r.err
-	case "a":
-		t, late := Task{Tag: r.tag()}, 0
-		r.next(&t.ID)
-		r.next(&t.Name)
-		r.next(&late)
-		t.Late = late != 0
-		if r.err == nil {
-			h.began(t)
-		}
-	case "e":
-		id := ""
-		if r.next(&id); r.err == nil {
-			delete(h.tasks, id)
-		}
-	default:
-		return false, fmt.Errorf("cannot read a line: %q is unknown", what)
-	}
-	return false, r.err
+	return took, nil
 }
 
-func (h *Hand) delivery(what string, at float64, tag broker.Tag) {
+func (h *Hand) delivery(kind byte, at float64, tag broker.Tag) {
 	switch d := h.deliveries[tag]; {
-	case what == "t":
+	case kind == taken:
 		if h.deliveries == nil {
 			h.deliveries = map[broker.Tag]*delivery{}
 		}
 		h.taken++
 		h.deliveries[tag] = &delivery{order: h.taken, tag: tag, low: at}
 	case d == nil:
-	case what == "k":
+	case kind == booked:
 		d.high = max(at, d.low)
 	default:
 		delete(h.deliveries, tag)
@@ -160,38 +141,4 @@ func (h *Hand) TaskOf(tag broker.Tag) Task {
 		}
 	}
 	return Task{}
-}
-
-// reader takes fields one after the other and keeps the first error.
-type reader struct {
-	fields []json.RawMessage
-	err    error
-}
-
-func (r *reader) next(into any) {
-	if r.err != nil {
-		return
-	}
-	if len(r.fields) == 0 {
-		r.err = errors.New("cannot read a line: it is too short")
-		return
-	}
-	if err := json.Unmarshal(r.fields[0], into); err != nil {
-		r.err = fmt.Errorf("cannot read a line: %w", err)
-	}
-	r.fields = r.fields[1:]
-}
-
-// tag: Redis has text, RabbitMQ numbers, others nothing.
-func (r *reader) tag() broker.Tag {
-	var raw json.RawMessage
-	r.next(&raw)
-	var text string
-	if len(raw) == 0 || string(raw) == "null" {
-		return ""
-	}
-	if json.Unmarshal(raw, &text) != nil {
-		text = string(raw)
-	}
-	return broker.Tag(text)
 }

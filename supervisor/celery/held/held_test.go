@@ -1,6 +1,8 @@
 package held
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,15 +13,26 @@ import (
 // forever is later than every time in these tests.
 const forever = 1e12
 
-func told(t *testing.T, lines ...string) *Hand {
+// told is a hand that was told facts in words: a kind, a time, and the fields.
+func told(t *testing.T, facts ...string) *Hand {
 	t.Helper()
 	h := &Hand{}
-	for _, line := range lines {
-		if _, err := h.Line([]byte(line)); err != nil {
-			t.Fatal(line, err)
-		}
+	for _, fact := range facts {
+		tell(t, h, fact)
 	}
 	return h
+}
+
+func tell(t *testing.T, h *Hand, fact string) {
+	t.Helper()
+	words := strings.Split(fact, " ")
+	at, err := strconv.ParseFloat(words[1], 64)
+	if err == nil {
+		_, err = h.Read(one(words[0][0], at, words[2:]...))
+	}
+	if err != nil {
+		t.Fatal(fact, err)
+	}
 }
 
 func tags(held []broker.Held) (all []broker.Tag) {
@@ -30,7 +43,7 @@ func tags(held []broker.Held) (all []broker.Tag) {
 }
 
 func TestDeliveriesAreKeptInTheOrderOfTakingUntilTheyAreSettled(t *testing.T) {
-	h := told(t, `["t",1,"z"]`, `["k",1.5,"z"]`, `["t",2,"a"]`, `["k",2.5,"a"]`, `["t",3,"m"]`, `["s",4,"a"]`, `["s",4,"never heard of"]`)
+	h := told(t, "t 1 z", "k 1.5 z", "t 2 a", "k 2.5 a", "t 3 m", "s 4 a", "s 4 never heard of")
 	want := []broker.Held{{Tag: "z", Low: 1, High: 1.5}, {Tag: "m", Low: 3}}
 	if diff := cmp.Diff(want, h.Deliveries(forever)); diff != "" {
 		t.Error(diff)
@@ -41,11 +54,9 @@ func TestDeliveriesAreKeptInTheOrderOfTakingUntilTheyAreSettled(t *testing.T) {
 }
 
 func TestARenewedDeliveryIsKnownByItsNewScore(t *testing.T) {
-	h := told(t, `["t",1,"a"]`, `["k",1.5,"a"]`, `["t",2,"b"]`, `["t",3,"c"]`, `["t",3,"d"]`)
+	h := told(t, "t 1 a", "k 1.5 a", "t 2 b", "t 3 c", "t 3 d")
 	asked := h.Deliveries(forever)
-	if _, err := h.Line([]byte(`["t",9,"d"]`)); err != nil { // taken anew while the answer was on its way
-		t.Fatal(err)
-	}
+	tell(t, h, "t 9 d") // taken anew while the answer was on its way
 	lost := h.Renewed(asked, []float64{50, -1, 0, 51})
 	if !cmp.Equal(lost, []broker.Tag{"b"}) {
 		t.Errorf("lost %q", lost)
@@ -58,11 +69,11 @@ func TestARenewedDeliveryIsKnownByItsNewScore(t *testing.T) {
 
 func TestWhatIsGoneWithAWorkerIsWhatRanAndWasAcknowledged(t *testing.T) {
 	h := told(t,
-		`["t",1,"early"]`, `["a",1,"early","1","proj.early",0]`, `["s",1,"early"]`,
-		`["t",2,"unacknowledged"]`, `["a",2,"unacknowledged","2","proj.early",0]`,
-		`["t",3,"late"]`, `["a",3,"late","3","proj.late",1]`,
-		`["t",4,"ended"]`, `["a",4,"ended","4","proj.early",0]`, `["s",4,"ended"]`, `["e",5,"4"]`,
-		`["a",6,7,"5","proj.rabbit",0]`, `["a",6,null,"6","proj.unknown",0]`, `["t",7,"reserved"]`)
+		"t 1 early", "a 1 early 1 proj.early ", "s 1 early",
+		"t 2 unacknowledged", "a 2 unacknowledged 2 proj.early ",
+		"t 3 late", "a 3 late 3 proj.late late",
+		"t 4 ended", "a 4 ended 4 proj.early ", "s 4 ended", "e 5 4",
+		"a 6 7 5 proj.rabbit ", "a 6  6 proj.unknown ", "t 7 reserved")
 	held := h.Deliveries(forever)
 	if diff := cmp.Diff([]broker.Held{{Tag: "unacknowledged", Low: 2, Died: true}, {Tag: "late", Low: 3, Died: true}, {Tag: "reserved", Low: 7}}, held); diff != "" {
 		t.Error(diff)
@@ -77,27 +88,4 @@ func TestWhatIsGoneWithAWorkerIsWhatRanAndWasAcknowledged(t *testing.T) {
 	if h.TaskOf("late").ID != "3" || h.TaskOf("7").Name != "proj.rabbit" {
 		t.Error("a delivery's task is not found")
 	}
-}
-
-func TestNonsenseIsAnErrorAndChangesNothing(t *testing.T) {
-	h := told(t, `["t",1,"a"]`)
-	for _, line := range []string{``, `{}`, `[]`, `["t"]`, `["t",1]`, `["x",1,"a"]`, `["s","now","a"]`, `["a",1,"a","id"]`, `["e",1,2]`} {
-		if _, err := h.Line([]byte(line)); err == nil {
-			t.Errorf("%s: no error", line)
-		}
-	}
-	if h.Len() != 1 {
-		t.Error("something has changed")
-	}
-}
-
-func FuzzLine(f *testing.F) {
-	f.Add([]byte(`["a",1,"tag","id","name",0]`))
-	f.Add([]byte(`["t",1e400,7]`))
-	f.Fuzz(func(_ *testing.T, line []byte) {
-		h := &Hand{}
-		_, _ = h.Line(line)
-		h.Renewed(h.Deliveries(forever), []float64{1})
-		h.Gone(nil)
-	})
 }

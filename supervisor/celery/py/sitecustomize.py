@@ -9,17 +9,17 @@ def _crisper_begin():
     import os
 
     here = os.path.dirname(os.path.abspath(__file__))
-    fd = os.environ.pop("CRISPER_INJECT_FD", None)
+    fds = os.environ.pop("CRISPER_INJECT_FDS", None)
     path = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p != here]
     if any(path):
         os.environ["PYTHONPATH"] = os.pathsep.join(path)
     else:
         os.environ.pop("PYTHONPATH", None)
     try:
-        if fd is not None:
+        if fds is not None:
             from crisper_inject import agent
 
-            agent.begin(int(fd))
+            agent.begin(*map(int, fds.split(",")))
     except Exception as exc:  # the app must not suffer from us
         sys.stderr.write("crisper: the agent is off: %r\n" % (exc,))
     finally:

@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"os"
 	"os/exec"
 	"syscall"
 
@@ -16,12 +15,12 @@ func (l *loop) invite(cmd *exec.Cmd) {
 	if l.deps.Guest == nil {
 		return
 	}
-	env, file, err := l.deps.Guest.Prepare(cmd.Env, l.metrics, l.onHung)
+	env, files, err := l.deps.Guest.Prepare(cmd.Env, l.metrics, l.onHung)
 	if err != nil {
 		l.log.Warn("the agent is off", zap.Error(err))
 		return
 	}
-	cmd.Env, cmd.ExtraFiles = env, []*os.File{file}
+	cmd.Env, cmd.ExtraFiles = env, files
 	l.guest = l.deps.Guest
 }
 

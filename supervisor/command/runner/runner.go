@@ -44,9 +44,9 @@ type Deps struct {
 // Guest is what is put into a command and looks after it beside us: the agent in a
 // `celery worker`. The methods are called by one goroutine.
 type Guest interface {
-	// Prepare returns the command's environment and its first extra file. end is called,
+	// Prepare returns the command's environment and its extra files. end is called,
 	// by any goroutine, when the command has to go: killed, if it is deaf to signals.
-	Prepare(env []string, metrics *ops.Metrics, end func(deaf bool)) ([]string, *os.File, error)
+	Prepare(env []string, metrics *ops.Metrics, end func(deaf bool)) ([]string, []*os.File, error)
 	Started()
 	Failed()
 	// Leaving: it was told to leave.

@@ -1,5 +1,5 @@
-"""Tells the supervisor, one JSON value a line, when the worker is ready, what it has in
-hand and has done, and when its loop last turned.
+"""Tells the supervisor when the worker is ready, what it has in hand and has done, and
+when its loop last turned.
 
 Celery's signals say when it is ready; two pairs of functions are wrapped in the moment
 in which their modules come to be, because no signal tells what they know: the Redis
@@ -7,8 +7,11 @@ transport's QoS (which deliveries are in hand) and celery.worker.state's task_ac
 and task_ready (which tasks run). A wrapper tells and then calls what it wraps; what it
 wraps gets the same arguments and its result or exception is passed on.
 
+Single facts go into the shared memory (ring.py). All else is one JSON value a line on
+the socket; each says up to where the memory may be read, and wakes the supervisor.
+
 No thread: the worker forks, and a fork with threads is what it should not be made to
-do. Nothing here blocks: what the socket does not take at once waits in memory.
+do. Nothing here blocks: what has no room waits in memory.
 """
 import _thread
 import collections
@@ -19,32 +22,50 @@ import socket
 import sys
 import time
 
-from crisper_inject import look
+from crisper_inject import look, ring
 
 EVERY = 0.25  # seconds between two looks at the counters
 TURNS = 1.0  # seconds between two reports when nothing has changed
 MOST = 8 << 20  # bytes that wait for a supervisor that does not read
+MOST_FACTS = 50_000  # facts that do so, beside those in the ring; some 5 MB
 
-_sock = None
-_owner = 0  # the pid that may speak; the pool's children have our memory, too
-_lock = _thread.allocate_lock()  # guards _unsent; never waited for
-_lines = collections.deque()  # to be sent
+_sock = None  # None: nothing is to be said, or not any more
+_ring = None
+_lock = _thread.allocate_lock()  # guards what follows but for appending; never waited for
+_facts = collections.deque()  # records for the ring
+_lines = collections.deque()  # for the socket
 _unsent = bytearray()  # what the socket did not take
+_told = 0  # the ring's position that was said last
 _consumer = None
 _last = None
-_told = 0.0  # when the last report went out
+_reported = 0.0  # when the last report went out
 _timer = None
 
 
-def begin(fd):
-    """Take over the socket and wait for Celery to be imported."""
-    global _sock, _owner
-    _sock = socket.socket(fileno=fd)
+def begin(link, memory):
+    """Take over the socket and the ring, and wait for Celery to be imported."""
+    global _sock, _ring
+    _ring = ring.Ring(memory)
+    _sock = socket.socket(fileno=link)
     os.set_inheritable(_sock.fileno(), False)
     _sock.setblocking(False)
-    _owner = os.getpid()
-    say({"said": "hello", "pid": _owner, "python": sys.version.split()[0]})
+    os.register_at_fork(after_in_child=silence)
+    say({"said": "hello", "pid": os.getpid(), "python": sys.version.split()[0]})
     sys.meta_path.insert(0, _Watch({"celery.signals": connect, "celery.worker.state": follow_tasks, "kombu.transport.redis": follow_deliveries}))
+
+
+def silence():
+    """The pool's processes have our memory, and nothing to say."""
+    global _sock, _ring
+    sock, memory, _sock, _ring = _sock, _ring, None, None
+    _facts.clear()
+    try:
+        if sock is not None:
+            sock.close()
+        if memory is not None:
+            memory.close()
+    except (OSError, ValueError, BufferError):  # somebody wrote when we were forked: both stay open, unused
+        pass
 
 
 class _Watch:
@@ -76,7 +97,7 @@ def guarded(function):
     """Never raise into the app: say so once and be silent from then on."""
 
     def call(*args, **kwargs):
-        if _sock is None or os.getpid() != _owner:
+        if _sock is None:
             return
         try:
             function(*args, **kwargs)
@@ -88,68 +109,74 @@ def guarded(function):
 
 def off(exc):
     global _sock
-    say({"said": "off", "why": repr(exc)})
-    sys.stderr.write("crisper: the agent is off: %r\n" % (exc,))
+    try:
+        say({"said": "off", "why": repr(exc)})
+    except Exception:  # not even that
+        pass
     _sock = None
+    _facts.clear()
+    sys.stderr.write("crisper: the agent is off: %r\n" % (exc,))
 
 
 # What is wrapped.
-
-
-def around(owner, name, before=None, after=None):
-    """Replace owner.name by a function that tells before or after calling it."""
-    inner = getattr(owner, name)
-    before, after = before and guarded(before), after and guarded(after)
-
-    def call(*args, **kwargs):
-        if before is not None:
-            before(*args, **kwargs)
-        try:
-            return inner(*args, **kwargs)
-        finally:
-            if after is not None:
-                after(*args, **kwargs)
-
-    call.__name__, call.__doc__, call.__wrapped__ = name, inner.__doc__, inner
-    setattr(owner, name, call)
 
 
 def follow_deliveries(transport):
     """A delivery is told before Redis is told that it is in hand, and let go of after
     Redis was told: what dies in between is looked for in vain, never overlooked."""
     qos = transport.QoS
-    around(qos, "append", lambda _qos, _message, delivery_tag: tell("t", delivery_tag),
-           lambda _qos, _message, delivery_tag: tell("k", delivery_tag, soon=False))
-    around(qos, "ack", after=lambda _qos, delivery_tag: tell("s", delivery_tag, soon=False))
-    around(qos, "reject", after=lambda _qos, delivery_tag, requeue=False: tell("s", delivery_tag))
-    around(qos, "restore_by_tag", after=lambda _qos, tag, client=None, leftmost=False: tell("s", text(tag)))
+    append_, ack_, reject_, restore_by_tag_ = qos.append, qos.ack, qos.reject, qos.restore_by_tag
 
+    def append(self, message, delivery_tag, *args, **kwargs):
+        tell(ring.TAKEN, delivery_tag)
+        try:
+            return append_(self, message, delivery_tag, *args, **kwargs)
+        finally:
+            tell(ring.BOOKED, delivery_tag)
 
-def text(tag):
-    """What the transport has read back from Redis is bytes."""
-    return tag.decode() if isinstance(tag, bytes) else tag
+    def ack(self, delivery_tag, *args, **kwargs):
+        try:
+            return ack_(self, delivery_tag, *args, **kwargs)
+        finally:
+            tell(ring.SETTLED, delivery_tag)
+
+    def reject(self, delivery_tag, *args, **kwargs):
+        try:
+            return reject_(self, delivery_tag, *args, **kwargs)
+        finally:
+            tell(ring.SETTLED, delivery_tag)
+
+    def restore_by_tag(self, tag, *args, **kwargs):
+        try:
+            return restore_by_tag_(self, tag, *args, **kwargs)
+        finally:
+            tell(ring.SETTLED, tag)
+
+    replace(qos, append, ack, reject, restore_by_tag)
 
 
 def follow_tasks(state):
-    around(state, "task_accepted", accepted)
-    around(state, "task_ready", ended)
+    task_accepted_, task_ready_ = state.task_accepted, state.task_ready
+
+    def task_accepted(request, *args, **kwargs):
+        accepted(request)
+        return task_accepted_(request, *args, **kwargs)
+
+    def task_ready(request, *args, **kwargs):
+        try:
+            return task_ready_(request, *args, **kwargs)
+        finally:
+            tell(ring.ENDED, request.id)
+
+    replace(state, task_accepted, task_ready)
 
 
-def accepted(request, *_, **__):
-    tell("a", tag_of(request), request.id, request.name, late(request))
-
-
-def ended(request, *_, **__):
-    # Of a late one its acknowledgment is what counts, and that follows.
-    tell("e", request.id, soon=not late(request))
-
-
-def late(request):
-    return 1 if request.task.acks_late else 0
-
-
-def tag_of(request):
-    return getattr(request.message, "delivery_tag", None)
+def replace(owner, *functions):
+    """In the place of those that have the same names."""
+    for function in functions:
+        inner = getattr(owner, function.__name__)
+        function.__doc__, function.__wrapped__ = inner.__doc__, inner
+        setattr(owner, function.__name__, function)
 
 
 # What Celery signals.
@@ -196,53 +223,95 @@ def watch():
 
 @guarded
 def report():
-    global _last, _told
+    global _last, _reported
     now = look.counts(_consumer)
-    if now != _last or time.monotonic() - _told >= TURNS:
-        _last, _told = now, time.monotonic()
+    if now != _last or _ring.head != _told or time.monotonic() - _reported >= TURNS:
+        _last, _reported = now, time.monotonic()
         say(dict(now, said="counts", at=time.time()))
     else:
-        send(b"")
+        flush()
 
 
 # How it is told.
 
 
-def tell(what, *facts, soon=True):
-    """One fact about a delivery or a task, with the time. What need not be known at once
-    waits for the next line: each call of the kernel costs as much as all else here."""
-    line = json.dumps((what, time.time()) + facts).encode() + b"\n"
-    send(line, soon)
+def tell(kind, value):
+    """A fact about a delivery, or the end of a task."""
+    if _sock is None:
+        return
+    try:
+        _facts.append(ring.one(kind, value))
+        flush()
+    except Exception as exc:
+        off(exc)
+
+
+def accepted(request):
+    if _sock is None:
+        return
+    try:
+        tag = getattr(request.message, "delivery_tag", None)
+        _facts.append(ring.task(tag, request.id, request.name, 1 if request.task.acks_late else 0))
+        flush()
+    except Exception as exc:
+        off(exc)
 
 
 def say(message):
-    send(json.dumps(message).encode() + b"\n")
+    """All that was told before can be read by the one who reads this."""
+    global _told
+    flush()
+    _told = _ring.head
+    _lines.append(json.dumps(dict(message, upto=_told)).encode() + b"\n")
+    flush()
 
 
-def send(line, soon=True):
+def flush():
     """Whoever cannot have the lock is another thread, or a signal handler in the midst of
-    this: the one who has it takes the line along."""
-    if _sock is None:
-        return
-    _lines.append(line)
-    while soon and _lines and _lock.acquire(False):
+    this: the one who has it takes along what there is."""
+    more = True
+    while more and (_facts or _lines or _unsent) and _sock is not None and _lock.acquire(False):
         try:
-            flush()
+            more = write()
+            if _lines or _unsent:
+                more = send() and more
         finally:
             _lock.release()
 
 
-def flush():
+def write():
+    """False: the ring is full."""
+    global _told
+    while _facts:
+        if not _ring.write(_facts[0]):
+            if len(_facts) > MOST_FACTS:
+                give_up()
+            return False
+        _facts.popleft()
+        if _ring.head - _told > _ring.size >> 1:
+            _told = _ring.head
+            _lines.append(b'{"said":"told","upto":%d}\n' % _told)
+    return True
+
+
+def send():
+    """False: the socket is full, or nobody is there."""
     global _sock
     while _lines:
         _unsent.extend(_lines.popleft())
     try:
-        if _sock is not None and _unsent:
-            del _unsent[: _sock.send(_unsent)]
+        del _unsent[: _sock.send(_unsent)]
     except BlockingIOError:
         if len(_unsent) > MOST:
-            _unsent.clear()
-            _sock = None  # a line is missing: what follows would mislead
-            sys.stderr.write("crisper: the agent is off: the supervisor does not read\n")
+            give_up()
     except OSError:
         _sock = None  # the supervisor is gone; the kernel will tell the worker
+    return not _unsent
+
+
+def give_up():
+    global _sock
+    _sock = None  # a fact is missing: what follows would mislead
+    _facts.clear()
+    _unsent.clear()
+    sys.stderr.write("crisper: the agent is off: the supervisor does not read\n")

@@ -1,0 +1,76 @@
+"""Facts about deliveries and tasks, in memory that the supervisor shares: writing one is
+no call of the kernel, and what was written outlives the worker, however it dies.
+
+The layout is in supervisor/celery/ring/doc.go; testdata there has bytes that both
+sides are tested with.
+"""
+import mmap
+import os
+import struct
+import time
+
+TAKEN, BOOKED, SETTLED, ACCEPTED, ENDED = b"tksae"  # numbers, one byte each
+HEADER = 4096  # bytes
+HEAD, TAIL = 0, 8  # words of eight bytes
+LONGEST = 512  # bytes of a field; what is longer came from somebody else's message
+
+_one = struct.Struct("<HBd").pack  # length of the rest, kind, time; then the field
+_task = struct.Struct("<HBdBHH").pack  # …, late, length of the tag, of the id; then tag, id, name
+
+
+def octets(value):
+    """Tags, ids and names come from messages: they may be anything."""
+    if isinstance(value, str):
+        value = value.encode("utf-8", "replace")
+    elif value is None:
+        return b""
+    elif not isinstance(value, bytes):
+        value = str(value).encode("utf-8", "replace")  # RabbitMQ's tags are numbers
+    return value[:LONGEST]
+
+
+def one(kind, value, at=None):
+    """A record with one field."""
+    value = octets(value)
+    return _one(9 + len(value), kind, time.time() if at is None else at) + value
+
+
+def task(tag, task_id, name, late, at=None):
+    """A task begins."""
+    tag, task_id, name = octets(tag), octets(task_id), octets(name)
+    head = _task(14 + len(tag) + len(task_id) + len(name), ACCEPTED, time.time() if at is None else at, late, len(tag), len(task_id))
+    return head + tag + task_id + name
+
+
+class Ring:
+    """For one writer at a time. The file is ours from now on."""
+
+    def __init__(self, fd):
+        self._map = mmap.mmap(fd, 0)  # has a descriptor of its own, closed when somebody execs
+        os.close(fd)
+        self._all = memoryview(self._map)
+        self._words = self._all[:HEADER].cast("Q")
+        self._data = self._all[HEADER:]
+        self.size = len(self._data)
+        self.head = self._words[HEAD]
+
+    def write(self, record):
+        """False: there is no room. The head is moved by one store of eight bytes when
+        the record is there: who dies within this has told nothing."""
+        head, n, data = self.head, len(record), self._data
+        if head + n - self._words[TAIL] > self.size:
+            return False
+        at = head % self.size
+        if at + n <= self.size:
+            data[at : at + n] = record
+        else:
+            left = self.size - at
+            data[at:] = record[:left]
+            data[: n - left] = record[left:]
+        self.head = self._words[HEAD] = head + n
+        return True
+
+    def close(self):
+        for view in (self._words, self._data, self._all):
+            view.release()
+        self._map.close()

@@ -1,0 +1,233 @@
+"""The ring and the agent's way of writing into it. The bytes are those that the
+supervisor's tests read (supervisor/celery/held/testdata)."""
+import json
+import os
+import pathlib
+import socket
+import struct
+import tempfile
+import threading
+import unittest
+
+from crisper_inject import agent, ring
+
+GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "held" / "testdata" / "records.json"
+SIZE = 512 << 10
+
+
+class Odd:
+    def __str__(self):
+        raise RuntimeError("no")
+
+
+def shared(size=SIZE):
+    """A file like the supervisor's, and a descriptor to give away."""
+    file = tempfile.TemporaryFile()
+    file.truncate(ring.HEADER + size)
+    return file, os.dup(file.fileno())
+
+
+def word(file, at):
+    return struct.unpack("<Q", os.pread(file.fileno(), 8, at))[0]
+
+
+def records(file, size=SIZE):
+    """What lies between tail and head, as kind and field."""
+    head, tail = word(file, 0), word(file, 64)
+    data = os.pread(file.fileno(), size, ring.HEADER)
+    text = bytes(data[p % size] for p in range(tail, head))
+    found = []
+    while text:
+        (n,) = struct.unpack_from("<H", text)
+        found.append((text[2:3].decode(), text[11 : 2 + n].decode()))
+        text = text[2 + n :]
+    return found
+
+
+class RecordTest(unittest.TestCase):
+    def test_records_are_the_golden_ones(self):
+        for g in json.loads(GOLDEN.read_text()):
+            if g["kind"] == "a":
+                got = ring.task(g["tag"] or None, g["id"], g["task"], 1 if g["late"] else 0, g["at"])
+            else:
+                got = ring.one(ord(g["kind"]), g["id"] if g["kind"] == "e" else g["tag"], g["at"])
+            self.assertEqual(got.hex(), g["hex"], g["name"])
+
+    def test_fields_may_be_anything(self):
+        for value, want in ((None, b""), (7, b"7"), (b"\xff", b"\xff"), ("\ud800x", b"?x"), (["a"], b"['a']"), ("ü" * 300, "ü".encode() * 256)):
+            self.assertEqual(ring.octets(value), want)
+
+
+class RingTest(unittest.TestCase):
+    def test_it_goes_round_and_stops_when_it_is_full(self):
+        file, fd = shared(4096)
+        r = ring.Ring(fd)
+        for turn in range(500):
+            text = b"%03d" % turn * 20
+            self.assertTrue(r.write(text))
+            head = word(file, 0)
+            data = os.pread(file.fileno(), 4096, ring.HEADER)
+            self.assertEqual(bytes(data[p % 4096] for p in range(head - 60, head)), text)
+            os.pwrite(file.fileno(), struct.pack("<Q", head), 64)
+        self.assertTrue(r.write(b"x" * 4096))
+        self.assertFalse(r.write(b"x"))
+        self.assertEqual(word(file, 0), 500 * 60 + 4096)
+        r.close()
+        file.close()
+
+    def test_the_descriptor_that_is_left_is_not_inherited(self):
+        before = set(os.listdir("/dev/fd"))
+        file, fd = shared()
+        r = ring.Ring(fd)
+        for name in set(os.listdir("/dev/fd")) - before:
+            try:
+                self.assertFalse(os.get_inheritable(int(name)))
+            except OSError:
+                pass  # that of the listing
+        r.close()
+        with self.assertRaises(OSError):
+            os.fstat(fd)
+        file.close()
+
+
+class Agent(unittest.TestCase):
+    """The agent between two ends that the test holds."""
+
+    def setUp(self):
+        self.file, fd = shared()
+        self.theirs, ours = socket.socketpair()
+        self.theirs.settimeout(10)
+        ours.setblocking(False)
+        agent._ring, agent._sock, agent._told = ring.Ring(fd), ours, 0
+        self.ours = ours
+
+    def tearDown(self):
+        agent._sock = None
+        agent._facts.clear(), agent._lines.clear(), agent._unsent.clear()
+        self.theirs.close(), self.ours.close(), self.file.close()
+
+    def lines(self):
+        return [json.loads(line) for line in self.theirs.recv(1 << 20).splitlines()]
+
+
+class TellTest(Agent):
+    def test_a_fact_is_written_and_no_call_of_the_kernel_tells_of_it(self):
+        agent.tell(ring.TAKEN, "tag")
+        agent.tell(ring.SETTLED, b"tag")
+        self.assertEqual(records(self.file), [("t", "tag"), ("s", "tag")])
+        self.theirs.setblocking(False)
+        self.assertRaises(BlockingIOError, self.theirs.recv, 1)
+
+    def test_a_line_says_up_to_where_may_be_read(self):
+        agent.tell(ring.TAKEN, "tag")
+        agent.say({"said": "leaving"})
+        self.assertEqual(self.lines(), [{"said": "leaving", "upto": word(self.file, 0)}])
+
+    def test_half_a_ring_is_told_of_at_once(self):
+        while word(self.file, 0) <= SIZE // 2:
+            agent.tell(ring.TAKEN, "t" * 500)
+        self.assertEqual(self.lines(), [{"said": "told", "upto": word(self.file, 0)}])
+
+    def test_what_has_no_room_waits_and_is_written_in_order(self):
+        sent = ["%d" % n + "x" * 400 for n in range(2000)]
+        for tag in sent:
+            agent.tell(ring.TAKEN, tag)
+        self.assertGreater(len(agent._facts), 0)
+        got = []
+        while agent._facts:
+            got += records(self.file)
+            os.pwrite(self.file.fileno(), struct.pack("<Q", word(self.file, 0)), 64)
+            agent.flush()
+        self.assertEqual([tag for _, tag in got + records(self.file)], sent)
+
+    def test_too_much_that_waits_ends_it(self):
+        for _ in range(agent.MOST_FACTS + SIZE // 400):
+            agent.tell(ring.TAKEN, "x" * 500)
+        self.assertIsNone(agent._sock)
+        self.assertEqual(len(agent._facts), 0)
+
+    def test_what_cannot_be_told_ends_it_and_is_never_raised(self):
+        agent.tell(ring.TAKEN, "told")
+        agent.tell(ring.TAKEN, Odd())
+        self.assertIsNone(agent._sock)
+        off = self.lines()[0]
+        self.assertEqual((off["said"], off["upto"]), ("off", word(self.file, 0)))
+        agent.tell(ring.TAKEN, "more")
+        agent.accepted(None)
+        self.assertEqual(records(self.file), [("t", "told")])
+
+    def test_many_threads_write_whole_records(self):
+        def run(name):
+            for n in range(400):
+                agent.tell(ring.TAKEN, "%s-%d" % (name, n))
+
+        threads = [threading.Thread(target=run, args=(name,)) for name in "abcd"]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        agent.flush()
+        tags = [tag for _, tag in records(self.file)]
+        for name in "abcd":
+            self.assertEqual([t for t in tags if t[0] == name], ["%s-%d" % (name, n) for n in range(400)])
+
+    def test_a_handler_that_tells_in_the_midst_of_it_waits_for_nothing(self):
+        write = agent._ring.write
+
+        def interrupted(record):
+            agent._ring.write = write
+            agent.tell(ring.TAKEN, "inner")
+            return write(record)
+
+        agent._ring.write = interrupted
+        agent.tell(ring.TAKEN, "outer")
+        self.assertEqual(records(self.file), [("t", "outer"), ("t", "inner")])
+
+    def test_a_forked_process_is_silent_and_has_nothing_open(self):
+        os.register_at_fork(after_in_child=agent.silence)
+        pid = os.fork()
+        if pid == 0:
+            agent.tell(ring.TAKEN, "child")
+            quiet = agent._sock is None and agent._ring is None and self.ours.fileno() == -1
+            os._exit(0 if quiet else 1)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        agent.tell(ring.TAKEN, "parent")
+        self.assertEqual(records(self.file), [("t", "parent")])
+
+
+class FollowTest(Agent):
+    """What is wrapped gets what it was given, and its result or exception is passed on."""
+
+    def test_deliveries(self):
+        calls = []
+
+        class QoS:
+            def append(self, message, delivery_tag):
+                """doc"""
+                calls.append((message, delivery_tag))
+                return "appended"
+
+            def ack(self, delivery_tag):
+                raise KeyError(delivery_tag)
+
+            def reject(self, delivery_tag, requeue=False):
+                self.restore_by_tag(delivery_tag, leftmost=requeue)
+
+            def restore_by_tag(self, tag, client=None, leftmost=False):
+                calls.append((tag, leftmost))
+
+        class Transport:
+            pass
+
+        Transport.QoS = QoS
+        agent.follow_deliveries(Transport)
+        self.assertEqual((QoS().append("m", "1"), QoS.append.__doc__), ("appended", "doc"))
+        self.assertRaises(KeyError, QoS().ack, "2")
+        QoS().reject("3", requeue=True)
+        QoS().restore_by_tag(b"4", None, True)
+        self.assertEqual(calls, [("m", "1"), ("3", True), (b"4", True)])
+        self.assertEqual(records(self.file), [("t", "1"), ("k", "1"), ("s", "2"), ("s", "3"), ("s", "3"), ("s", "4")])
+
+
+if __name__ == "__main__":
+    unittest.main()
