@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"crisper/integration/bench/proctree"
 	"crisper/integration/harness"
 	"crisper/supervisor/ops"
 )
@@ -102,24 +104,72 @@ func TestAnEarlyTaskThatDiesWithItsWorkerIsNamedAndCounted(t *testing.T) {
 }
 
 func TestATaskLongerThanTheVisibilityTimeoutRunsOnce(t *testing.T) {
+	eachCelery(t, func(t *testing.T, o harness.Options) { runsOnce(t, o, "-c", "1") })
+	// Its loop stands still as long as the task runs: nobody but us looks what it has.
+	t.Run("solo", func(t *testing.T) { runsOnce(t, harness.Options{}, "-P", "solo") })
+}
+
+func runsOnce(t *testing.T, o harness.Options, args ...string) {
+	t.Helper()
+	s := harness.NewStage(t, o)
+	s.App.Conf, s.App.Transport = late, map[string]any{"visibility_timeout": 3}
+	w := wrap(t, s, args...).ready()
+	id := s.Send(t, harness.T("sleepy", 12))
+	harness.Must(t, s.Journal.UntilStarted(harness.Deadline(t, 20*time.Second), id))
+	// A worker that starts sweeps first of all. What it must not find needs time to
+	// grow old: there is no event for that.
+	time.Sleep(6 * time.Second)
+	stock := harness.Got(s.StartStock(s.App, "-c", "1"))(t)
+	_ = harness.Got(stock.WaitLog(harness.Deadline(t, 30*time.Second), "ready."))(t)
+	harness.Must(t, s.Journal.UntilEnded(harness.Deadline(t, 30*time.Second), id))
+	harness.Must(t, s.Redis.UntilEmpty(harness.Deadline(t, 20*time.Second), "default"))
+	if r := harness.Got(s.Journal.Tasks())(t)[id]; r.Starts != 1 || r.Ends != 1 {
+		t.Errorf("started %d times, ended %d times", r.Starts, r.Ends)
+	}
+	harness.Must(t, w.Signal(syscall.SIGTERM))
+	w.ends(0)
+}
+
+// ringIn says whether a process has the agent's memory, mapped or open.
+func ringIn(t *testing.T, pid int) bool {
+	t.Helper()
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	harness.Must(t, err)
+	found := strings.Contains(string(maps), "crisper-ring")
+	fds := harness.Got(filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid)))(t)
+	for _, fd := range fds {
+		target, _ := os.Readlink(fd) // closed meanwhile
+		found = found || strings.Contains(target, "crisper-ring")
+	}
+	return found
+}
+
+func TestTheAgentsMemoryIsInTheWorkersMainProcessOnly(t *testing.T) {
 	eachCelery(t, func(t *testing.T, o harness.Options) {
 		s := harness.NewStage(t, o)
-		s.App.Conf, s.App.Transport = late, map[string]any{"visibility_timeout": 3}
-		w := wrap(t, s, "-c", "1").ready()
-		id := s.Send(t, harness.T("sleepy", 12))
-		harness.Must(t, s.Journal.UntilStarted(harness.Deadline(t, 20*time.Second), id))
-		// A worker that starts sweeps first of all. What it must not find needs time to
-		// grow old: there is no event for that.
-		time.Sleep(6 * time.Second)
-		stock := harness.Got(s.StartStock(s.App, "-c", "1"))(t)
-		_ = harness.Got(stock.WaitLog(harness.Deadline(t, 30*time.Second), "ready."))(t)
-		harness.Must(t, s.Journal.UntilEnded(harness.Deadline(t, 30*time.Second), id))
-		harness.Must(t, s.Redis.UntilEmpty(harness.Deadline(t, 20*time.Second), "default"))
-		if r := harness.Got(s.Journal.Tasks())(t)[id]; r.Starts != 1 || r.Ends != 1 {
-			t.Errorf("started %d times, ended %d times", r.Starts, r.Ends)
+		e := prefixed(t, s, nil, "-c", "2")
+		ids := harness.Got(s.Client.Bulk(harness.T("tick"), 5))(t)
+		harness.Must(t, s.Journal.UntilEnded(harness.Deadline(t, 30*time.Second), ids...))
+		main := harness.Got(e.State(harness.Deadline(t, 5*time.Second)))(t).Slots[0].PID
+		if !ringIn(t, main) {
+			t.Error("the main process has not got it")
 		}
-		harness.Must(t, w.Signal(syscall.SIGTERM))
-		w.ends(0)
+		below := proctree.PIDs(main)
+		if len(below) < 3 {
+			t.Fatalf("processes: %v", below)
+		}
+		for _, pid := range below[1:] {
+			if ringIn(t, pid) {
+				t.Errorf("process %d of the pool has it, too", pid)
+			}
+		}
+		harness.Must(t, syscall.Kill(main, syscall.SIGHUP)) // Celery runs its program anew
+		_ = harness.Got(e.WaitLog(harness.Deadline(t, 40*time.Second), "runs another program"))(t)
+		if ringIn(t, main) {
+			t.Error("the program that it runs anew has it")
+		}
+		harness.Must(t, e.Signal(syscall.SIGTERM))
+		e.ends(0)
 	})
 }
 

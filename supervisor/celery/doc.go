@@ -19,15 +19,31 @@
 //
 // # The agent
 //
-// py/ is put on PYTHONPATH of the worker and nothing else is changed. Through a
-// socketpair it tells when the worker is ready, once a second and after every change
-// what it has in hand and whether its transport would take one more, and at once which
-// delivery was taken or let go of and which task begins or has ended (package held says
-// how that is made exact). For this it connects to Celery's signals and wraps six
-// functions that no signal stands for: append, ack, reject and restore_by_tag of the
-// Redis transport's QoS, task_accepted and task_ready of celery.worker.state. When it
-// cannot work it says so once and is off; a worker of which nothing is heard counts as
-// ready after silentReady, and its tasks are not counted.
+// py/ is put on PYTHONPATH of the worker and nothing else is changed. It has two ways to
+// tell, both of them extra files of the process that no other has:
+//
+//	socketpair  a line of JSON when the worker is ready, when it leaves, once a second
+//	            and after a change (four times a second at most) what it has in hand and
+//	            whether its transport would take one more
+//	ring        shared memory (package ring), a record for each delivery that is taken
+//	            or let go of and each task that begins or has ended (package held)
+//
+// A record is written before Redis is told, which costs no call of the kernel and which
+// no death of the worker takes back. Each line says up to where the ring may be read;
+// one more is sent when half of it is full. A worker whose loop stands still says
+// nothing: the ring is also looked into each second, so that what a solo worker took
+// before its long task is known after two at the latest, and renewed. What is left when
+// the worker is gone is read then, before anything is given back.
+//
+// For this the agent connects to Celery's signals and wraps six functions that no signal
+// stands for: append, ack, reject and restore_by_tag of the Redis transport's QoS,
+// task_accepted and task_ready of celery.worker.state. Several threads may call these:
+// one of them writes, and the others leave it what they have to tell and wait for
+// nothing; should the worker be killed in that very moment, what was left is not
+// known. The pool's processes are silent from their fork on and have neither file. When
+// the agent cannot work, or writes what cannot be, that is said once and it is off; a
+// worker of which nothing is heard counts as ready after silentReady, and its tasks are
+// not counted.
 //
 // # What is done with it
 //
