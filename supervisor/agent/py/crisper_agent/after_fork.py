@@ -3,20 +3,32 @@
 Celery: billiard/process.py (_bootstrap), concurrency/prefork.py
 (process_initializer), billiard/pool.py (Worker.after_fork), 5.3 to 5.7.
 docs/explanation/fork-safety.md says why each step is there.
+
+Whatever a child looks at it writes to (reference counts), and so copies the page of.
+So what can be looked up or made before the fork is: this file is imported last.
 """
 import ctypes
 import fcntl
 import mmap
 import os
 import resource
-import signal
 import socket
 import sys
 import time
 
+from billiard import common, process, util
+from billiard.context import ForkProcess
+
 from . import guard, wire
 
+try:
+    # What signal.py wraps: its conversions to enumerations and back touch hundreds of objects.
+    import _signal as signal
+except ImportError:  # another interpreter
+    import signal
+
 PR_SET_PDEATHSIG = 1
+PRCTL = getattr(ctypes.CDLL(None), 'prctl', None)
 #: Our descriptors sit up here, so that a task that closed everything and opens
 #: its own files does not get our socket's number for one of them.
 HIGH_FD = 300
@@ -39,29 +51,34 @@ def take_page(fd):
     return memoryview(page).cast('Q')
 
 
+#: What the child replaces. To free it would cost more than to keep it.
+_kept = []
+
+
 def forget_parent(name, index):
     """Make billiard and multiprocessing believe that this is a pool child."""
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    from billiard import process, util
-    _become(process, name, index)
-    _run_after_forkers(util)
+    _kept.append(become(name, index))
+    run_after_forkers(util)
     if 'multiprocessing.util' in sys.modules:
-        _run_after_forkers(sys.modules['multiprocessing.util'])
+        run_after_forkers(sys.modules['multiprocessing.util'])
 
 
-def _become(process, name, index):
-    from billiard.context import ForkProcess
+def become(name, index):
+    """Returns what it replaces."""
+    replaced = process._current_process, getattr(sys.modules.get('multiprocessing.process'), '_current_process', None)
     this = ForkProcess(name=name)
     this.daemon = True  # as in the pool: a task may not start billiard processes
     this.index = index - 1  # %i and %I in log file names
     this._parent_pid = os.getppid()
     process._set_current_process(this)
     process._children.clear()
+    return replaced
 
 
-def _run_after_forkers(util):
+def run_after_forkers(util):
     # Finalizers belong to the parent. The hooks reset kombu's pools, the app's
     # connections and its backend (app._after_fork, signal on_after_fork).
     util._finalizer_registry.clear()
@@ -70,12 +87,11 @@ def _run_after_forkers(util):
 
 def reset_signals():
     """Before user code runs: nothing of the zygote's is left, ^C is not for us."""
-    for name in ('SIGTERM', 'SIGHUP', 'SIGTTIN', 'SIGTTOU'):
-        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(number, signal.SIG_DFL)
     # Until the real handler is there, a soft limit must not kill us.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from billiard import common
     common._should_have_exited[0] = False
     if common.REMAP_SIGTERM:
         signal.signal(common.TERM_SIGNAL, signal.SIG_IGN)
@@ -83,8 +99,7 @@ def reset_signals():
 
 def catch_exit_signals():
     """TERM and its kind unwind the task: finally blocks and shutdown handlers run."""
-    from billiard.common import reset_signals as unwind
-    unwind()
+    common.reset_signals()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -98,7 +113,7 @@ def die_with(supervisor, middle):
         return
     while os.getppid() == middle:
         time.sleep(0.0002)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    PRCTL(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != supervisor:
         os._exit(EXIT_ORPHANED)
 
@@ -108,20 +123,6 @@ def be_killed_first(score):
     if score > 0:
         with open('/proc/self/oom_score_adj', 'w') as file:
             file.write(str(score))
-
-
-@guard.never_raise
-def set_title(text):
-    if 'setproctitle' in sys.modules:
-        sys.modules['setproctitle'].setproctitle(text)
-
-
-@guard.never_raise
-def flush_std():
-    """os._exit does not, and a task's last prints are somebody's evidence."""
-    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-        if stream is not None:
-            stream.flush()
 
 
 #: Exit statuses that are ours; docs/explanation/fork-safety.md lists them.

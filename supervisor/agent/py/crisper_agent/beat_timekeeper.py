@@ -14,12 +14,13 @@ import sys
 import time
 import traceback
 
-from . import after_fork, guard, wire
+from . import guard, wire
 from .zygote import headline, leave
 
 #: Agrees with protocol in beat/app/start.go.
 PROTOCOL = 1
 CONTROL_FD = 3
+PR_SET_PDEATHSIG = 1
 EXIT_APP = 4
 ENTRIES = ord('E')
 LENGTH = struct.Struct('!I')
@@ -50,7 +51,7 @@ def main(argv):
 def die_with_parent():
     """While the app is imported, or hangs, nobody looks at the socket."""
     if sys.platform.startswith('linux'):
-        ctypes.CDLL(None).prctl(after_fork.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def read_options(control, argv):
@@ -70,7 +71,7 @@ def load(control, options):
     from .beat_describe import describe
     from .beat_keeper import Keeper
     loaded = beat_load.load(options)
-    after_fork.set_title('crisper: timekeeper')
+    guard.set_title('crisper: timekeeper')
     began = time.monotonic()
     keeper = Keeper(loaded)
     entries = list(keeper.describe_entries())

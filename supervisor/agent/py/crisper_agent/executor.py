@@ -75,7 +75,7 @@ class Executor:
             if self.unsent:
                 self.sock.send(self.unsent)
             hooks.shut_down_process(self.hostname, os.getpid(), status)
-            after_fork.flush_std()
+            guard.flush_std()
         except BaseException:
             traceback.print_exc(file=sys.__stderr__)
         finally:

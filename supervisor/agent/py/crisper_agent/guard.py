@@ -28,3 +28,17 @@ def say(text):
         stream.flush()
     except Exception:
         pass  # there is nobody left to tell
+
+
+@never_raise
+def set_title(text):
+    if 'setproctitle' in sys.modules:
+        sys.modules['setproctitle'].setproctitle(text)
+
+
+@never_raise
+def flush_std():
+    """os._exit does not, and a task's last prints are somebody's evidence."""
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            stream.flush()

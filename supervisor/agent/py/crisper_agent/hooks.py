@@ -3,9 +3,12 @@ import functools
 import os
 from json import JSONDecoder
 
-from celery import signals
+from celery import _state, signals
 from celery.app import trace
+from celery.app.task import Task
+from celery.concurrency import prefork
 from celery.exceptions import Ignore, NotRegistered, Reject, Retry, SoftTimeLimitExceeded
+from celery.worker import state
 from kombu.compression import decompress
 from kombu.exceptions import ContentDisallowed, DecodeError
 from kombu.serialization import loads, registry
@@ -26,7 +29,6 @@ SOFT_LIMIT_ERROR = SoftTimeLimitExceeded
 
 def initialise_process(app, hostname):
     """celery.concurrency.prefork.process_initializer, from where after_fork ends."""
-    from celery import _state
     _state._set_task_join_will_block(True)
     app.loader.init_worker()
     app.loader.init_worker_process()
@@ -35,10 +37,7 @@ def initialise_process(app, hostname):
     _state.set_default_app(app)
     app.finalize()
     trace._tasks = app._tasks
-    reset_tracers(app, hostname)
-    from celery.worker import state
     state.reset_state()
-    from celery.concurrency import prefork
     if hasattr(prefork, '_process_hostname'):
         prefork._process_hostname = hostname
     signals.worker_process_init.send(sender=signal_sender(hostname))
@@ -55,23 +54,26 @@ def set_up_log_again(app, hostname):
                   str(os.environ.get('CELERY_LOG_REDIRECT_LEVEL')), hostname=hostname)
 
 
-def reset_tracers(app, hostname):
-    """Tracers must be this process's own (they hold its pid), but most children never
-    run most tasks: each is built when its task comes for the first time."""
-    for name, task in app.tasks.items():
-        task.__trace__ = functools.partial(first_trace, app, hostname, name, task)
+def defer_tracers(app, hostname):
+    """Before the fork. Tracers must be each process's own (they hold its pid), but most
+    children never run most tasks: one is built when its task comes for the first time."""
 
+    def first_trace(task, *args):
+        # By attribute: integrations replace build_tracer.
+        tracer = trace.build_tracer(task.name, task, app.loader, hostname, app=app)
+        task.__trace__ = tracer
+        return tracer(*args)
 
-def first_trace(app, hostname, name, task, *args):
-    # By attribute: integrations replace build_tracer.
-    tracer = trace.build_tracer(name, task, app.loader, hostname, app=app)
-    task.__trace__ = tracer
-    return tracer(*args)
+    Task.__trace__ = first_trace  # of every task, whenever it is made
+    for task in app.tasks.values():
+        if isinstance(task, Task):
+            vars(task).pop('__trace__', None)
+        else:
+            task.__trace__ = functools.partial(first_trace, task)
 
 
 def signal_sender(hostname):
     """Celery: the sender of worker_process_init and _shutdown is None before 5.7."""
-    from celery.concurrency import prefork
     return hostname if hasattr(prefork, '_process_hostname') else None
 
 

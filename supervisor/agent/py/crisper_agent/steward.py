@@ -45,7 +45,7 @@ class Steward(panel.Operations):
             self.loop()
         except OSError as exc:
             guard.say(f'the steward cannot speak to the supervisor: {exc!r}')
-        after_fork.flush_std()
+        guard.flush_std()
         os._exit(0)
 
     def loop(self):

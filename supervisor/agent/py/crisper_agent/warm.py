@@ -27,7 +27,7 @@ SIGNALS = (signals.task_prerun, signals.task_postrun, signals.task_success)
 
 
 @guard.never_raise
-def warm_up(loaded):
+def warm_up(loaded, alone=False):
     if trace.build_tracer.__module__ != 'celery.app.trace':
         return
     receivers = [signal.receivers for signal in SIGNALS]

@@ -14,7 +14,7 @@ import struct
 import sys
 import traceback
 
-from . import after_fork, guard, single_fork, wire
+from . import guard, single_fork, wire
 
 CONTROL_FD = 3
 EXIT_APP = 4
@@ -56,21 +56,35 @@ def read_options(control, argv):
 
 
 def load(control, options):
-    """Import, freeze, look at what forking would break, and report."""
-    from . import describe, preload
+    """Import, look at what forking would break, prepare for children, and report."""
+    from . import describe, preload, trim
     loaded = preload.load(options)
-    from . import executor, steward, trim, warm  # noqa: F401  imported once, here
-    warm.warm_up(loaded)
-    after_fork.set_title('crisper: zygote')
-    gc.collect()
-    gc.freeze()  # children share the pages: no collection may touch them
-    trim.unmap_files()
+    guard.set_title('crisper: zygote')
     threads, sockets = describe.threads(), describe.sockets(CONTROL_FD)
     if (threads or sockets) and options.get('threads') == 'refuse':
         raise Refused('forking from this app is not safe: ' + '; '.join(
             [f'thread {name}' for name in threads] + [f'socket {name}' for name in sockets]))
-    control.sendall(wire.pack_json(wire.LOADED, 0, describe.describe(loaded, threads, sockets)))
+    report = wire.pack_json(wire.LOADED, 0, describe.describe(loaded, threads, sockets))
+    trim.unmap_files()
+    if options.get('only') != 'info':
+        prepare(loaded, alone=not threads)
+    control.sendall(report)
     return loaded
+
+
+def prepare(loaded, alone):
+    """Everything that makes a child copy fewer pages. A child copies the page of whatever
+    it writes to or looks at; the order matters: what children use comes last, together,
+    and after it nothing that would take its place in Python's caches."""
+    from . import holes
+    gc.collect()
+    holes.fill()
+    from . import child, warm
+    loaded.be_child = child.be_child
+    child.prepare(loaded)
+    warm.warm_up(loaded, alone)
+    gc.collect()  # all of it: each child would collect what is left
+    gc.freeze()  # no collection may touch what they share
 
 
 def fail(control, exc):
@@ -106,7 +120,7 @@ def headline(exc):
 
 
 def leave(status):
-    after_fork.flush_std()
+    guard.flush_std()
     os._exit(status)  # other threads and atexit hooks of the app must not hold us up
 
 
@@ -131,7 +145,7 @@ def serve(control, loaded):
 def answer_fork(control, loaded, payload, fds, supervisor):
     request = json.loads(payload)
     try:
-        pid = fork_child(lambda middle: be_child(loaded, request, control, fds, supervisor, middle), loaded)
+        pid = fork_child(lambda middle: loaded.be_child(loaded, request, control, fds, supervisor, middle), loaded)
         answer = wire.pack_json(wire.FORKED, 0, {'child': request['child'], 'pid': pid})
     except OSError as exc:
         answer = wire.pack_json(wire.FAILED, 0, {'child': request['child'], 'error': f'cannot fork: {exc}'})
@@ -145,14 +159,14 @@ def fork_child(body, loaded):
     """Fork so that the child is left to the supervisor (PID 1 or subreaper), which can wait
     for it; and so that it does not depend on us. Returns the child's pid."""
     send_before_create(loaded)
-    after_fork.flush_std()  # or both would write what is buffered
+    guard.flush_std()  # or both would write what is buffered
 
     def life(middle):
         try:
             body(middle)
         except BaseException:
             traceback.print_exc(file=sys.__stderr__)
-            after_fork.flush_std()
+            guard.flush_std()
         os._exit(1)
 
     try:
@@ -202,32 +216,6 @@ def be_middle(life, reader, writer):
         life(middle)
     finally:
         os._exit(1)
-
-
-def be_child(loaded, request, control, fds, supervisor, middle):
-    """Everything up to the first frame, then the loop. Never returns."""
-    control.close()
-    gc.enable()
-    after_fork.reset_signals()
-    sock, words = after_fork.take_socket(fds[0]), after_fork.take_page(fds[1])
-    after_fork.be_killed_first(request.get('oom_score_adj', 0))
-    if request['role'] == 'steward':
-        from . import steward
-        after_fork.forget_parent('MainProcess', 1)
-        after_fork.set_title('crisper: steward')
-        child = steward.Steward(loaded, sock)
-    else:
-        from . import executor
-        after_fork.forget_parent(f'ForkPoolWorker-{request["index"]}', request['index'])
-        after_fork.set_title(f'crisper: slot {request["slot"]} gen {request["generation"]} ready')
-        child = executor.Executor(loaded, request, sock, words)
-    child.initialise()
-    after_fork.die_with(supervisor, middle)
-    try:
-        sock.send(wire.pack_json(wire.HELLO, 0, {'child': request['child'], 'pid': os.getpid()}))
-    except OSError:
-        os._exit(after_fork.EXIT_CHANNEL)  # the supervisor is leaving and has closed it
-    child.run()
 
 
 @guard.never_raise
