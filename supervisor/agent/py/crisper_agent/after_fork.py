@@ -31,13 +31,12 @@ PR_SET_PDEATHSIG = 1
 PRCTL = getattr(ctypes.CDLL(None), 'prctl', None)
 #: Our descriptors sit up here, so that a task that closed everything and opens
 #: its own files does not get our socket's number for one of them.
-HIGH_FD = 300
+HIGH_FD = min(300, max(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
 
 
 def take_socket(fd):
     """The child's end of its socket pair, out of the way."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, min(HIGH_FD, max(3, soft // 2)))
+    high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, HIGH_FD)
     os.close(fd)
     sock = socket.socket(fileno=high)
     sock.setblocking(True)

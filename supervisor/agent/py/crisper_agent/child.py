@@ -2,15 +2,24 @@
 
 Imported when the app is loaded, and with it all that children alone need (zygote.prepare).
 """
+import functools
 import gc
 import os
+
+from celery import signals
 
 from . import after_fork, executor, guard, hooks, steward, wire
 
 
 def prepare(loaded):
     """Before the fork: what is the same in all children."""
-    hooks.defer_tracers(loaded.app, loaded.worker.hostname)
+    hooks.prepare(loaded.app, loaded.worker.hostname)
+    loaded.be_child, loaded.before_fork = be_child, functools.partial(send_before_create, loaded)
+
+
+@guard.never_raise
+def send_before_create(loaded):
+    signals.worker_before_create_process.send(sender=loaded.worker.pool)
 
 
 def be_child(loaded, request, control, fds, supervisor, middle):

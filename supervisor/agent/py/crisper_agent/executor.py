@@ -3,13 +3,14 @@
 The report of a task and the beginning of the next one leave in one packet when
 the next one is there already: under load a task costs one send and one receive.
 """
-import json
 import mmap
 import os
 import socket
 import sys
 import time
 import traceback
+
+from billiard.pool import Worker
 
 from . import after_fork, guard, hooks, soft_limit, wire
 
@@ -62,7 +63,6 @@ class Executor:
     def run_in_workloop(self):
         """Inside billiard's own loop, because integrations wrap that one to flush
         what they hold when a child ends (sentry_sdk does)."""
-        from billiard.pool import Worker
         stand_in = Worker.__new__(Worker)
         stand_in.__dict__.update(
             inqW_fd=-1, synqW_fd=-1, maxtasks=None, max_memory_per_child=0, on_ready_counter=None,
@@ -124,7 +124,7 @@ class Executor:
     def executor(self):
         """The function that runs one Task payload and returns the Done frame."""
         results, words = bool(self.request.get('results')), self.words  # [2]: results are wanted
-        scan, decode, trace = json.JSONDecoder().scan_once, hooks.body_decoder(), hooks.trace
+        scan, decode, trace = hooks.SCAN, hooks.body_decoder(), hooks.trace
         split, pack_done, clock = wire.split_task, wire.pack_done, time.monotonic
 
         def execute(seq, view, start, end):
@@ -199,7 +199,7 @@ def exit_status(exc):
 
 def receiver(sock, buffer):
     """One whole frame into the buffer: its size, 0 at the end."""
-    if sock.type == getattr(socket, 'SOCK_SEQPACKET', None):
+    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == getattr(socket, 'SOCK_SEQPACKET', None):
         recv_into = sock.recv_into
         return lambda flags: recv_into(buffer, 0, flags)
 

@@ -25,6 +25,18 @@ except ImportError:  # billiard before 4.1
 
 TRACE_GLOBALS = trace.__dict__
 SOFT_LIMIT_ERROR = SoftTimeLimitExceeded
+log_again = True
+#: The C scanner that json.loads ends in.
+SCAN = JSONDecoder().scan_once
+
+
+def prepare(app, hostname):
+    """Before the fork, and as far as it is the same in all children."""
+    global log_again
+    logfile = os.environ.get('CELERY_LOG_FILE') or ''
+    # Set up already, it is inherited; Celery goes through the motions and changes nothing.
+    log_again = '%i' in logfile.lower() or not app.log.already_setup
+    defer_tracers(app, hostname)
 
 
 def initialise_process(app, hostname):
@@ -32,7 +44,8 @@ def initialise_process(app, hostname):
     _state._set_task_join_will_block(True)
     app.loader.init_worker()
     app.loader.init_worker_process()
-    set_up_log_again(app, hostname)
+    if log_again:
+        set_up_log_again(app, hostname)
     app.set_current()
     _state.set_default_app(app)
     app.finalize()
@@ -47,15 +60,13 @@ def set_up_log_again(app, hostname):
     logfile = os.environ.get('CELERY_LOG_FILE') or None
     if logfile and '%i' in logfile.lower():
         app.log.already_setup = False  # one file per process
-    elif app.log.already_setup:
-        return  # inherited; Celery goes through the motions and changes nothing
     app.log.setup(int(os.environ.get('CELERY_LOG_LEVEL', 0) or 0), logfile,
                   bool(os.environ.get('CELERY_LOG_REDIRECT', False)),
                   str(os.environ.get('CELERY_LOG_REDIRECT_LEVEL')), hostname=hostname)
 
 
 def defer_tracers(app, hostname):
-    """Before the fork. Tracers must be each process's own (they hold its pid), but most
+    """Tracers must be each process's own (they hold its pid), but most
     children never run most tasks: one is built when its task comes for the first time."""
 
     def first_trace(task, *args):
@@ -88,7 +99,7 @@ def body_decoder():
     _, accept, _ = trace._localized
     own_json = (registry._decoders.get('application/json') is kombu_json.loads
                 and 'application/json' in accept)
-    scan = JSONDecoder().scan_once
+    scan = SCAN
 
     def decode(view, start, end, content_type, encoding, compression):
         if own_json and not compression and content_type == 'application/json':

@@ -12,6 +12,7 @@ be made sure of, there is no single fork.
 """
 import ctypes
 import errno
+import functools
 import os
 import platform
 import sys
@@ -36,7 +37,8 @@ class SingleFork:
         self.libc = ctypes.PyDLL(None, use_errno=True)
         self.clone = self.libc.clone
         self.register_rseq = find_rseq(self.libc)
-        self.stack = end_of_stack()
+        self.stack = ctypes.c_void_p(end_of_stack())
+        self.flags = ctypes.c_int(CLONE_VM | CLONE_VFORK | SIGCHLD)
         self.entry = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self.between)
         self.body = self.forked = None
 
@@ -46,7 +48,7 @@ class SingleFork:
         if len(os.listdir('/proc/self/task')) > 1:
             raise Unable('other threads would go on')
         self.body, self.forked = body, None
-        middle = self.clone(self.entry, ctypes.c_void_p(self.stack), CLONE_VM | CLONE_VFORK | SIGCHLD, None)
+        middle = self.clone(self.entry, self.stack, self.flags, None)
         if middle < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         os.waitpid(middle, 0)
@@ -98,13 +100,12 @@ def find_rseq(libc):
     number, signature = RSEQ[platform.machine()]
     area = thread_pointer(libc) + offset
 
-    def register(length):
-        return libc.syscall(ctypes.c_long(number), ctypes.c_void_p(area), ctypes.c_uint(length),
-                            0, ctypes.c_uint(signature))
-
     for length in sorted({32, size, (size + 31) // 32 * 32}):
-        if register(length) == -1 and ctypes.get_errno() == errno.EBUSY:
-            return lambda: register(length)
+        # What the call needs is made here: a child would write to more pages to make it.
+        register = functools.partial(libc.syscall, ctypes.c_long(number), ctypes.c_void_p(area),
+                                     ctypes.c_uint(length), ctypes.c_int(0), ctypes.c_uint(signature))
+        if register() == -1 and ctypes.get_errno() == errno.EBUSY:
+            return register
     raise Unable('the rseq area is not where it should be')
 
 

@@ -17,6 +17,7 @@ from celery import Celery, signals
 from celery.app import trace
 from celery.backends.base import DisabledBackend, KeyValueStoreBackend
 from celery.loaders.base import BaseLoader
+from celery.utils.saferepr import saferepr
 
 from . import executor, guard, wire
 
@@ -27,7 +28,7 @@ SIGNALS = (signals.task_prerun, signals.task_postrun, signals.task_success)
 
 
 @guard.never_raise
-def warm_up(loaded, alone=False):
+def warm_up(loaded):
     if trace.build_tracer.__module__ != 'celery.app.trace':
         return
     receivers = [signal.receivers for signal in SIGNALS]
@@ -39,6 +40,7 @@ def warm_up(loaded, alone=False):
         for ignore_result in (True, False):
             trace._localized[0] = {NAME: private_task(ignore_result)}
             run_tasks(loaded, task_frame())
+        show()
     finally:
         trace._localized[0] = registry
         logging.disable(silent)
@@ -73,6 +75,13 @@ def private_task(ignore_result):
     task = app._task_from_fun(echo, name=NAME, ignore_result=ignore_result)
     task.__trace__ = trace.build_tracer(NAME, task, Loader(app), 'warm', app=app)
     return task
+
+
+def show():
+    """What results look like in the log: the classes of the usual ones are compared with
+    abstract ones, whose answers Python keeps."""
+    for value in (None, True, 1, 1.5, '', b'', (), [], {}, set()):
+        saferepr(value)
 
 
 def task_frame():

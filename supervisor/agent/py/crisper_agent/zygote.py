@@ -19,6 +19,7 @@ from . import guard, single_fork, wire
 CONTROL_FD = 3
 EXIT_APP = 4
 PID = struct.Struct('!i')
+SCAN = json.JSONDecoder().scan_once
 
 
 class Refused(Exception):
@@ -67,12 +68,12 @@ def load(control, options):
     report = wire.pack_json(wire.LOADED, 0, describe.describe(loaded, threads, sockets))
     trim.unmap_files()
     if options.get('only') != 'info':
-        prepare(loaded, alone=not threads)
+        prepare(loaded)
     control.sendall(report)
     return loaded
 
 
-def prepare(loaded, alone):
+def prepare(loaded):
     """Everything that makes a child copy fewer pages. A child copies the page of whatever
     it writes to or looks at; the order matters: what children use comes last, together,
     and after it nothing that would take its place in Python's caches."""
@@ -80,11 +81,19 @@ def prepare(loaded, alone):
     gc.collect()
     holes.fill()
     from . import child, warm
-    loaded.be_child = child.be_child
     child.prepare(loaded)
-    warm.warm_up(loaded, alone)
+    forget_methods()
+    warm.warm_up(loaded)
     gc.collect()  # all of it: each child would collect what is left
     gc.freeze()  # no collection may touch what they share
+
+
+def forget_methods():
+    """Empty Python's cache of where it found methods. It is full of what the import looked
+    up, and a child that needs the place writes to the name that held it as well."""
+    clear = getattr(sys, '_clear_internal_caches', None) or getattr(sys, '_clear_type_cache', None)
+    if clear:
+        clear()
 
 
 def fail(control, exc):
@@ -143,10 +152,10 @@ def serve(control, loaded):
 
 
 def answer_fork(control, loaded, payload, fds, supervisor):
-    request = json.loads(payload)
+    request, _ = SCAN(payload.decode(), 0)  # json.loads and dumps touch a hundred objects more
     try:
         pid = fork_child(lambda middle: loaded.be_child(loaded, request, control, fds, supervisor, middle), loaded)
-        answer = wire.pack_json(wire.FORKED, 0, {'child': request['child'], 'pid': pid})
+        answer = wire.pack(wire.FORKED, 0, b'{"child": %d, "pid": %d}' % (request['child'], pid))
     except OSError as exc:
         answer = wire.pack_json(wire.FAILED, 0, {'child': request['child'], 'error': f'cannot fork: {exc}'})
     finally:
@@ -158,7 +167,7 @@ def answer_fork(control, loaded, payload, fds, supervisor):
 def fork_child(body, loaded):
     """Fork so that the child is left to the supervisor (PID 1 or subreaper), which can wait
     for it; and so that it does not depend on us. Returns the child's pid."""
-    send_before_create(loaded)
+    loaded.before_fork()
     guard.flush_std()  # or both would write what is buffered
 
     def life(middle):
@@ -216,9 +225,3 @@ def be_middle(life, reader, writer):
         life(middle)
     finally:
         os._exit(1)
-
-
-@guard.never_raise
-def send_before_create(loaded):
-    from celery import signals
-    signals.worker_before_create_process.send(sender=loaded.worker.pool)
