@@ -8,8 +8,8 @@ import os
 import sys
 
 SMALLEST, LARGEST, STEP = 16, 512, 16  # sizes that Python's own allocator serves
-#: A row of neighbours as long as this is a fresh page; no size has more places than the limit.
-ROW, LIMIT = 4096, 8192
+#: A row of neighbours as long as this is fresh memory; no size has more holes than the limit.
+ROW, LIMIT = 1024, 8192
 _filler = []
 
 

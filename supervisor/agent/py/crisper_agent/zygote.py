@@ -75,16 +75,14 @@ def load(control, options):
 
 def prepare(loaded):
     """Everything that makes a child copy fewer pages. A child copies the page of whatever
-    it writes to or looks at; the order matters: what children use comes last, together,
-    and after it nothing that would take its place in Python's caches."""
-    from . import holes
-    gc.collect()
-    holes.fill()
-    from . import child, warm
+    it writes to or looks at. The order matters: what children use comes last, so that it
+    lies together and nothing takes its place in Python's caches."""
+    from . import child, holes, warm
     child.prepare(loaded)
     forget_methods()
     warm.warm_up(loaded)
     gc.collect()  # all of it: each child would collect what is left
+    holes.fill()
     gc.freeze()  # no collection may touch what they share
 
 
