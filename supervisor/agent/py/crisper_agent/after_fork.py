@@ -50,8 +50,11 @@ def take_page(fd):
     return memoryview(page).cast('Q')
 
 
+#: The process object of a child, made once: all that differs is set after the fork.
+_this = ForkProcess(name='child')
+_this.daemon = True  # as in the pool: a task may not start billiard processes
 #: What the child replaces. To free it would cost more than to keep it.
-_kept = []
+_kept = process._current_process, getattr(sys.modules.get('multiprocessing.process'), '_current_process', None)
 
 
 def forget_parent(name, index):
@@ -59,22 +62,18 @@ def forget_parent(name, index):
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    _kept.append(become(name, index))
+    become(name, index)
     run_after_forkers(util)
     if 'multiprocessing.util' in sys.modules:
         run_after_forkers(sys.modules['multiprocessing.util'])
 
 
 def become(name, index):
-    """Returns what it replaces."""
-    replaced = process._current_process, getattr(sys.modules.get('multiprocessing.process'), '_current_process', None)
-    this = ForkProcess(name=name)
-    this.daemon = True  # as in the pool: a task may not start billiard processes
-    this.index = index - 1  # %i and %I in log file names
-    this._parent_pid = os.getppid()
-    process._set_current_process(this)
+    _this.name = name
+    _this.index = index - 1  # %i and %I in log file names
+    _this._parent_pid = os.getppid()
+    process._set_current_process(_this)
     process._children.clear()
-    return replaced
 
 
 def run_after_forkers(util):
