@@ -6,6 +6,8 @@ Standard library and the app's own Celery only; Python 3.9 and later.
     preload.py     load the app and bring up Celery's own Worker object
     warm.py        run the way of a task before the fork, for children that are quick at once
     describe.py    what the loaded app says about itself (agent.Info)
+    holes.py       fill the holes of Python's memory, so that children make their objects side by side
+    child.py       the life of a child, from the fork on
     after_fork.py  what a fresh child must undo or redo
     executor.py    take a task, run it, report; one at a time
     soft_limit.py  raise SoftTimeLimitExceeded in the right task's body only

@@ -65,8 +65,8 @@ def load(control, options):
     if (threads or sockets) and options.get('threads') == 'refuse':
         raise Refused('forking from this app is not safe: ' + '; '.join(
             [f'thread {name}' for name in threads] + [f'socket {name}' for name in sockets]))
-    report = wire.pack_json(wire.LOADED, 0, describe.describe(loaded, threads, sockets))
     trim.unmap_files()
+    report = wire.pack_json(wire.LOADED, 0, describe.describe(loaded, threads, sockets))
     if options.get('only') != 'info':
         prepare(loaded)
     control.sendall(report)
