@@ -130,7 +130,8 @@ func (l *loop) maybeLeave() {
 	if l.poolEmpty && l.book.Len() > 0 {
 		l.giveBack() // accepted too late to be sent
 	}
-	clean := l.poolEmpty && l.book.Len() == 0 && len(l.pending) == 0 && !l.settling && len(l.retry) == 0
+	// A Take under way may have begun deliveries in our name: nobody else could run them.
+	clean := l.poolEmpty && !l.taking && l.book.Len() == 0 && len(l.pending) == 0 && !l.settling && len(l.retry) == 0
 	if clean && !l.leaving {
 		l.leaving = true
 		l.signalPython("worker_shutdown", nil)

@@ -121,6 +121,7 @@ type memoryBroker struct {
 	events  chan broker.Event
 	changed chan struct{}
 	down    bool
+	stall   chan struct{} // if there is one, a take that found something says so on it, and waits there
 }
 
 func newMemoryBroker() *memoryBroker {
@@ -172,6 +173,12 @@ func (b *memoryBroker) TakeStarted(_ context.Context, n, start int) ([]broker.De
 		}
 	}
 	b.waiting = len(b.queue) == 0
+	if stall := b.stall; stall != nil && len(out) > 0 {
+		b.mu.Unlock()
+		stall <- struct{}{} // booked
+		<-stall             // answered
+		b.mu.Lock()
+	}
 	return out, nil
 }
 
