@@ -127,4 +127,13 @@
 // Publish tasks; x-expires of queues (its
 // bindings get no deadline, the lists keep theirs); fanout queues, which on Redis
 // are pub/sub; Redis Cluster, which kombu has no transport for.
+//
+// It does not send a take behind the BLMOVE on the same connection, to be carried out
+// by the server when that one ends, though it would save an idle worker a round trip.
+// A take is sent by a worker that is alive, and what it records as begun, begins within
+// that round trip. One that lies ready at the server outlives its worker for as long as the server
+// believes in the connection: a worker that is frozen, or whose node is gone, would go on
+// taking, and as its peers cannot tell "recorded, never begun" from "begun", they would record
+// as failed what nobody has seen. Were it taken as reserved only, an early-acknowledged
+// start would need a request of its own and nothing would be saved.
 package redisbroker
