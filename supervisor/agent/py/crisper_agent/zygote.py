@@ -77,8 +77,9 @@ def prepare(loaded):
     """Everything that makes a child copy fewer pages. A child copies the page of whatever
     it writes to or looks at. The order matters: what children use comes last, so that it
     lies together and nothing takes its place in Python's caches."""
-    from . import child, holes, warm
+    from . import child, holes, quicken, warm
     child.prepare(loaded)
+    quicken.quicken()
     forget_methods()
     warm.warm_up(loaded)
     gc.collect()  # all of it: each child would collect what is left
