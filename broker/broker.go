@@ -128,9 +128,10 @@ type Consumer interface {
 // taking them, which saves an idle worker the round trip of an Accept.
 type Starter interface {
 	// TakeStarted is Take, and records up to start of the first deliveries as Accept
-	// does, those that have no ETA. They come with Started set. When the answer is
-	// lost they are restored as if never taken.
-	TakeStarted(ctx context.Context, n, start int) ([]Delivery, error)
+	// does, those that have no ETA, and then those that follow, as long as they have
+	// none and are tasks of the names in short. They come with Started set. When the
+	// answer is lost they are restored as if never taken.
+	TakeStarted(ctx context.Context, n, start int, short ...string) ([]Delivery, error)
 }
 
 // Purger is a Consumer that can throw away what waits (`--purge`).

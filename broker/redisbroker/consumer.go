@@ -101,7 +101,7 @@ func (c *Consumer) Take(ctx context.Context, n int) ([]broker.Delivery, error) {
 }
 
 // TakeStarted implements broker.Starter.
-func (c *Consumer) TakeStarted(ctx context.Context, n, start int) ([]broker.Delivery, error) {
+func (c *Consumer) TakeStarted(ctx context.Context, n, start int, short ...string) ([]broker.Delivery, error) {
 	c.takes.Add(1)
 	s, err := c.current()
 	if err != nil {
@@ -113,7 +113,7 @@ func (c *Consumer) TakeStarted(ctx context.Context, n, start int) ([]broker.Deli
 		return nil, nil
 	}
 	n = min(n, page)
-	keys, args := c.takeCall(n, start)
+	keys, args := c.takeCall(n, start, short)
 	reply, err := s.eval(ctx, takeScript, keys, args...)
 	if err != nil {
 		if errors.Is(err, broker.ErrUnavailable) {
@@ -131,7 +131,7 @@ func (c *Consumer) TakeStarted(ctx context.Context, n, start int) ([]broker.Deli
 	return deliveries, nil
 }
 
-func (c *Consumer) takeCall(n, start int) (keys []string, args []any) {
+func (c *Consumer) takeCall(n, start int, short []string) (keys []string, args []any) {
 	k := c.cfg.keys
 	keys = append(make([]string, 0, 4+len(c.cycle.items)*len(k.steps)), k.unacked, k.index, k.owners, k.presence)
 	keys = append(keys, k.lists(c.cycle.items)...)
@@ -139,9 +139,12 @@ func (c *Consumer) takeCall(n, start int) (keys []string, args []any) {
 	if c.cycle.rotate {
 		rotate = "1"
 	}
-	args = append(make([]any, 0, 6+len(c.cycle.items)), c.cfg.WorkerID, n, len(c.cycle.items), rotate, c.cfg.Presence.Milliseconds(), start)
+	args = append(make([]any, 0, 6+len(c.cycle.items)+len(short)), c.cfg.WorkerID, n, len(c.cycle.items), rotate, c.cfg.Presence.Milliseconds(), start)
 	for _, queue := range c.cycle.items {
 		args = append(args, unackedTail(queue))
+	}
+	for _, name := range short {
+		args = append(args, `"task": "`+name+`"`) // as Celery's producers write it
 	}
 	return keys, args
 }

@@ -22,6 +22,7 @@ func (l *loop) taskDone(c *child, seq ledger.Seq, r wire.Report) error {
 	c.unexpect(e)
 	e.Data.kind.observe(r.Runtime)
 	l.overall.observe(r.Runtime)
+	l.relist(e.Data.kind)
 	l.progress = l.now
 	l.finished(e, outcomeName(r.Outcome), r.Runtime, r.Exception, r.Traceback)
 	l.tellEnded(e, r)

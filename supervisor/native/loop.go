@@ -51,6 +51,7 @@ type loop struct {
 	allEarly bool // every task of the app (allStartEarly)
 	kinds    map[string]*taskKind
 	overall  taskKind // of all tasks together
+	listed   []string // names of short tasks (ahead.go)
 	children map[pool.ChildID]*child
 	inOrder  []*child // the same, oldest first: a walk is on the hot path
 	zygotes  map[pool.Generation]*zygote

@@ -30,17 +30,25 @@ func (l *loop) take() {
 	if n <= 0 || (n < l.window()/2 && l.book.Front() != nil) {
 		return
 	}
+	r := takeRequest{n: n, start: l.startable()}
+	if l.fillsUp() && !l.fillUp(&r) {
+		return
+	}
 	l.taking = true
-	l.toTaker <- takeRequest{n, l.startable()} // capacity 1 and one take at a time: never blocks
+	l.toTaker <- r // capacity 1 and one take at a time: never blocks
 }
 
-// takeRequest asks for n deliveries, the first of which may be recorded as begun.
-type takeRequest struct{ n, start int }
+// takeRequest asks for n deliveries. The first start of them may be recorded as begun,
+// and those that follow while they are tasks of the names in short.
+type takeRequest struct {
+	n, start int
+	short    []string
+}
 
 // startable is how many of the next deliveries begin at once: idle children, when
 // nobody else waits for them. Their start is recorded in the step that takes them.
 func (l *loop) startable() int {
-	if !l.allEarly || l.heralding || l.book.Front() != nil || l.loading() {
+	if !l.mayStart() {
 		return 0
 	}
 	n := 0
@@ -124,8 +132,8 @@ func (l *loop) taker(ctx context.Context) {
 }
 
 func (l *loop) takeFrom(ctx context.Context, r takeRequest) ([]broker.Delivery, error) {
-	if s, ok := l.broker.(broker.Starter); ok && r.start > 0 {
-		return s.TakeStarted(ctx, r.n, r.start)
+	if s, ok := l.broker.(broker.Starter); ok && r.start+len(r.short) > 0 {
+		return s.TakeStarted(ctx, r.n, r.start, r.short...)
 	}
 	return l.broker.Take(ctx, r.n)
 }

@@ -27,6 +27,8 @@ type taskKind struct {
 	// how many went into it.
 	mean float64
 	seen int
+	// listed: among the names in loop.listed, if there was room.
+	listed bool
 	// events: its events are wanted, if any are; begun is how many have begun.
 	events bool
 	begun  int64

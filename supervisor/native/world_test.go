@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -160,15 +161,17 @@ func (b *memoryBroker) Take(ctx context.Context, n int) ([]broker.Delivery, erro
 }
 
 // TakeStarted implements broker.Starter.
-func (b *memoryBroker) TakeStarted(_ context.Context, n, start int) ([]broker.Delivery, error) {
+func (b *memoryBroker) TakeStarted(_ context.Context, n, start int, short ...string) ([]broker.Delivery, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n = min(n, len(b.queue))
 	out := append([]broker.Delivery(nil), b.queue[:n]...)
 	b.queue = b.queue[n:]
+	open := true
 	for i, d := range out {
 		b.held[d.Tag] = d
-		if i < start && d.Message.ETA == "" {
+		begins := d.Message.ETA == "" && (i < start || open && slices.Contains(short, d.Message.Task))
+		if open = open && (i < start || begins); begins {
 			out[i].Started, b.begun[d.Tag] = true, broker.Accept
 		}
 	}

@@ -4,7 +4,8 @@
 --       priority by priority, within a priority the queues in cycle order
 -- ARGV  1 worker id, 2 n, 3 number of queues, 4 1 = round robin, 5 presence in
 --       ms, 6 how many of the first to record as begun, then for each queue the
---       text that closes its unacked value
+--       text that closes its unacked value, then texts that name the tasks of
+--       which those that follow are recorded as begun too, up to the first other
 -- Result: score of the first message, then for each message the number of its
 --       list (from 0; -1 - number when recorded as begun), its tag, its payload.
 --
@@ -111,8 +112,20 @@ local t = redis.call('TIME')
 local now, micros = tonumber(t[1]), tonumber(t[2])
 -- What waits for its ETA is not begun, and neither is what is no task of Celery's.
 local started, start = {}, tonumber(ARGV[6])
-for i = 1, math.min(start, #got) do
+local named = 7 + queues
+local function short(payload)
+  for k = named, #ARGV do
+    if find(payload, ARGV[k], 1, true) then
+      ARGV[named], ARGV[k] = ARGV[k], ARGV[named] -- the next one is probably of the same
+      return true
+    end
+  end
+  return false
+end
+for i = 1, #got do
+  if i > start and not short(got[i]) then break end
   started[i] = indexed[i] and find(got[i], '"eta": null', 1, true) ~= nil
+  if i > start and not started[i] then break end
 end
 local hash, index, owners, result = {}, {}, {}, { string.format('%.6f', now + micros / 1e6) }
 for i = 1, #got do
