@@ -17,8 +17,7 @@ const maxListed = 16
 
 // mayStart tells whether the start of anything may be recorded before we have seen it.
 func (l *loop) mayStart() bool {
-	return l.allEarly && !l.heralding && len(l.remote.limited) == 0 &&
-		l.book.Front() == nil && l.generation == l.newest
+	return l.allEarly && !l.heralding && len(l.remote.limited) == 0 && l.generation == l.newest
 }
 
 // fillsUp tells whether takes are of this kind now.
@@ -30,9 +29,13 @@ func (l *loop) fillsUp() bool {
 	return ok && l.mayStart()
 }
 
-// fillUp bounds a Take by the room in the sockets; false: nobody is hungry yet. When one
-// is, all are filled, so that batches are large.
+// fillUp bounds a Take by the room in the sockets; false: nobody is hungry yet, or
+// something waits that has to go first. When one is hungry all are filled, so that
+// batches are large.
 func (l *loop) fillUp(r *takeRequest) bool {
+	if l.book.Front() != nil {
+		return false
+	}
 	room, hungry := 0, r.start > 0
 	for _, c := range l.inOrder {
 		if n := l.roomAhead(c); n > 0 {

@@ -48,7 +48,7 @@ type takeRequest struct {
 // startable is how many of the next deliveries begin at once: idle children, when
 // nobody else waits for them. Their start is recorded in the step that takes them.
 func (l *loop) startable() int {
-	if !l.mayStart() {
+	if !l.mayStart() || l.book.Front() != nil {
 		return 0
 	}
 	n := 0
