@@ -114,7 +114,7 @@ func (c *Consumer) clientOptions(i int, n node) *redis.Options {
 		options.TLSConfig = tlsConfig
 	} else {
 		options.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
-			return dialer.DialContext(ctx, network, address)
+			return hasten(dialer.DialContext(ctx, network, address))
 		}
 	}
 	return options
