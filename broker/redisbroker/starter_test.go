@@ -49,6 +49,45 @@ func TestTheFirstOnesTakenAreRecordedAsBegunUnlessTheyWait(t *testing.T) {
 	}
 }
 
+func TestThoseThatFollowAreRecordedAsBegunUpToTheFirstThatIsNotNamed(t *testing.T) {
+	named := func(id, name, eta string) []byte {
+		return bytes.Replace(task(id, eta), []byte(`"task": "proj.add"`), []byte(`"task": "`+name+`"`), 1)
+	}
+	for name, c := range map[string]struct {
+		start int
+		short []string
+		want  []bool
+	}{
+		"up to another task":   {0, []string{"x.other", "t.a", "t.b"}, []bool{true, true, true, false, false, false}},
+		"up to one with ETA":   {0, []string{"t.a", "t.b", "t.c"}, []bool{true, true, true, true, false, false}},
+		"beyond the first":     {4, []string{"t.a"}, []bool{true, true, true, true, false, false}},
+		"none that is prefix":  {0, []string{"t"}, make([]bool, 6)},
+		"none that is unnamed": {1, nil, []bool{true, false, false, false, false, false}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := mini(t)
+			w := brokertest.Start(t, s.consumer(t, "w", "q"))
+			for _, m := range [][]byte{
+				named("1", "t.a", noETA), named("2", "t.b", noETA), named("3", "t.a", noETA),
+				named("4", "t.c", noETA), named("5", "t.a", someETA), named("6", "t.a", noETA),
+			} {
+				s.Publish(t, "q", 0, m)
+			}
+			ds, err := w.Consumer.(broker.Starter).TakeStarted(t.Context(), 6, c.start, c.short...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var started []bool
+			for _, d := range ds {
+				started = append(started, d.Started)
+			}
+			if !slices.Equal(started, c.want) {
+				t.Errorf("started: %v, want %v", started, c.want)
+			}
+		})
+	}
+}
+
 func TestOneThatBegunInTheMomentOfTakingCanBeGivenBack(t *testing.T) {
 	s := mini(t)
 	w := brokertest.Start(t, s.consumer(t, "w", "q"))

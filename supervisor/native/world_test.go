@@ -443,13 +443,15 @@ func (z *fakeZygote) runTask(p *fakeProc, f wire.Frame) bool {
 	z.ran[r.ID]++
 	behave := z.behave
 	z.mu.Unlock()
+	began := time.Now()
 	outcome := behave(p, r.Task)
+	took := time.Since(began)
 	select {
 	case <-p.kill:
 		return false
 	default:
 	}
-	p.write(wire.AppendDone(nil, f.Seq, wire.Report{Outcome: outcome}))
+	p.write(wire.AppendDone(nil, f.Seq, wire.Report{Outcome: outcome, Runtime: took}))
 	return true
 }
 
