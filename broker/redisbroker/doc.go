@@ -84,6 +84,11 @@
 // A Ready that no Take answers within 100 ms is said once more, as the caller may
 // have read it before the answer of the Take that asked for it.
 //
+// # Connections
+//
+// Requests read and write their sockets by themselves (swift), without entering Go's
+// scheduler: that wakes its monitor thread each time. Not with TLS, and not for BLMOVE.
+//
 // # Failure handling
 //
 //   - Any request without an answer ends the session: all connections are closed,

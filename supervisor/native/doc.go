@@ -31,6 +31,9 @@
 // Where the app has handlers of task_received, what was taken waits until the steward
 // has told them (herald.go); elsewhere nobody is asked.
 //
+// Short early-acknowledged tasks are accepted by the Take itself, as many as there is
+// room for below (ahead.go): one step of the broker instead of two.
+//
 // For tasks that take milliseconds several deliveries lie ready in an
 // executor's socket (lookahead), so that neither side waits for the other. They are
 // taken back, by reading them out of the socket again, when the task before

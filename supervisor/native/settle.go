@@ -84,7 +84,7 @@ func (l *loop) flush() {
 // request: nobody waits for them. The window in which a finished task counts as
 // unfinished, should we die, grows by as much.
 const (
-	holdAcks   = 3 * time.Millisecond
+	holdAcks   = 5 * time.Millisecond
 	heldAtMost = 32
 )
 

@@ -39,7 +39,7 @@ type taskKind struct {
 // milliseconds; only then may deliveries lie ready behind another.
 const (
 	shortTask    = 5 * time.Millisecond
-	lookahead    = 2 * shortTask // how much work may lie ready in a child's socket
+	lookahead    = 4 * shortTask // how much work may lie ready in a child's socket
 	enoughSeen   = 8
 	slowAfter    = 4 * shortTask // a head that runs longer gives up what waits behind it
 	averageShare = 1.0 / 16
