@@ -37,7 +37,7 @@ def sample(signum, frame):
 
 def write():
     path = pathlib.Path(os.environ["PROFILE_DIR"], "%d.json" % os.getpid())
-    path.write_text(json.dumps([[list(stack), n] for stack, n in stacks.items()]))
+    path.write_text(json.dumps([[list(stack), n] for stack, n in list(stacks.items())]))
 
 
 def begin(**_):

@@ -20,11 +20,11 @@ class Quicken(unittest.TestCase):
         guard._off.discard('quicken')
         self.headers, self.repr = Context.__dict__['_get_custom_headers'], trace.saferepr
         stack = threads._LocalStack
-        self.push, self.pop = stack.__dict__['push'], stack.__dict__['pop']
+        self.celerys = {name: stack.__dict__[name] for name in ('push', 'pop', '__len__', 'top')}
         self.addCleanup(setattr, Context, '_get_custom_headers', self.headers)
         self.addCleanup(setattr, trace, 'saferepr', self.repr)
-        self.addCleanup(setattr, stack, 'push', self.push)
-        self.addCleanup(setattr, stack, 'pop', self.pop)
+        for name, function in self.celerys.items():
+            self.addCleanup(setattr, stack, name, function)
         self.quicken = quicken.quicken
 
     def run_quicken(self):
@@ -32,12 +32,12 @@ class Quicken(unittest.TestCase):
         self.quicken()
         self.assertNotIn('quicken', guard._off)
 
-    def test_all_four_are_known_in_this_version_of_celery_and_of_python(self):
+    def test_all_are_known_in_this_version_of_celery_and_of_python(self):
         self.run_quicken()
         self.assertIsNot(Context.__dict__['_get_custom_headers'], self.headers)
         self.assertIsNot(trace.saferepr, self.repr)
-        self.assertIsNot(threads._LocalStack.__dict__['push'], self.push)
-        self.assertIsNot(threads._LocalStack.__dict__['pop'], self.pop)
+        for name, function in self.celerys.items():
+            self.assertIsNot(threads._LocalStack.__dict__[name], function)
 
     def test_custom_headers_are_the_same_and_in_the_same_order(self):
         self.run_quicken()
@@ -75,19 +75,19 @@ class Quicken(unittest.TestCase):
                     self.assertEqual(trace.saferepr(value, room), saferepr_module.saferepr(value, room))
 
     def test_stacks_do_what_celerys_do_in_every_thread(self):
-        def play(stack, push, pop, seed, log):
-            chance = random.Random(seed)
+        def play(cls, seed, log):
+            chance, stack = random.Random(seed), cls()
             for step in range(300):
                 if chance.random() < 0.5:
-                    log.append(list(push(stack, step)))
+                    log.append(list(stack.push(step)))
                 else:
-                    log.append(pop(stack))
+                    log.append(stack.pop())
                 log.append((stack.top, len(stack), list(stack.stack), sorted(dict(stack._local).values(), key=str)))
 
         self.run_quicken()
         mine, ours, celerys = threads._LocalStack, [], []
-        play(mine(), mine.push, mine.pop, 7, ours)
-        play(mine(), self.push, self.pop, 7, celerys)
+        play(mine, 7, ours)
+        play(type('Celerys', (mine,), self.celerys), 7, celerys)
         self.assertEqual(ours, celerys)
 
         shared, seen = mine(), []
@@ -115,4 +115,4 @@ class Quicken(unittest.TestCase):
         self.assertIs(Context.__dict__['_get_custom_headers'], theirs)
         self.assertIs(trace.saferepr, mine)
         self.assertIs(threads._LocalStack.__dict__['push'], other)
-        self.assertIs(threads._LocalStack.__dict__['pop'], self.pop)
+        self.assertIs(threads._LocalStack.__dict__['pop'], self.celerys['pop'])
