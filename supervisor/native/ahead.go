@@ -17,7 +17,7 @@ const maxListed = 16
 
 // mayStart tells whether the start of anything may be recorded before we have seen it.
 func (l *loop) mayStart() bool {
-	return l.allEarly && !l.heralding && len(l.remote.limited) == 0 && l.generation == l.newest
+	return l.allEarly && !l.heralding && len(l.remote.limited) == 0 && !l.loading()
 }
 
 // fillsUp tells whether takes are of this kind now.
