@@ -57,6 +57,8 @@
 //	giving     when a worker is gone, however it went, and the last of its processes is
 //	back       too: what it still held goes back, in order; tasks acknowledged early that
 //	           ran in it are named in the log and counted as lost
+//	           anew: a worker that begins to consume again after it has lost its connection
+//	           remembers nothing but the tasks that run; the rest goes back
 //	parking    a message whose task ran in PoisonLimit workers that died goes to the
 //	           dead-letter list instead
 //

@@ -2,6 +2,7 @@ package celery
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"go.uber.org/zap"
@@ -19,28 +20,58 @@ const namedTasks = 50
 // giveBack returns to the broker what a worker that is gone still held, and tells of
 // the tasks that went with it. Nobody of its processes lives any more.
 func (w *warden) giveBack(c *child, why string) {
-	list := c.hand.Deliveries(score(time.Now().Add(time.Hour)))
-	if c.keeper == nil || len(list) == 0 {
+	if c.keeper == nil || c.hand.Len() == 0 {
 		w.tellGone(c, c.hand.Gone(nil), why)
 		return
 	}
-	blamed := !c.told || c.oom
-	for i := range list {
-		list[i].Died = list[i].Died && blamed
-		list[i].Limit = w.PoisonLimit
+	w.returning++
+	c.keeper.whenIdle(func() {
+		list, blamed := c.hand.Deliveries(math.Inf(1)), !c.told || c.oom
+		for i := range list {
+			list[i].Died = list[i].Died && blamed
+			list[i].Limit = w.PoisonLimit
+		}
+		w.restore(c, list, "what a dead worker held", func(returned []broker.Returned, err error) { w.onReturned(c, returned, why, err) })
+	})
+}
+
+// anew: a worker that lives has lost its connection, and with it what it had taken and not
+// begun. Kombu puts that back, unless it cannot reach Redis either; a delivery that is back
+// is not found again.
+func (w *warden) anew(c *child) {
+	taken := c.hand.Taken()
+	if c.keeper == nil || c.hand.Len() == 0 {
+		return
 	}
 	w.returning++
+	c.keeper.whenIdle(func() {
+		w.restore(c, c.hand.Forgotten(taken), "what a worker has forgotten", func(returned []broker.Returned, err error) {
+			w.returning--
+			w.metrics.Settled("restore", len(returned))
+			if err != nil || len(returned) > 0 {
+				w.log.Warn("what a worker forgot when it lost its connection was given back",
+					zap.String("node", c.node), zap.Int("deliveries", len(returned)), zap.Error(err))
+			}
+		})
+	})
+}
+
+// restore asks the broker aside, and tells what came of it in the loop.
+func (w *warden) restore(c *child, list []broker.Held, what string, then func([]broker.Returned, error)) {
 	go func() {
 		returned, err := restore(w.life, c.keeper, list, func(err error) {
-			w.log.Warn("cannot give back what a dead worker held; it is tried again", zap.String("node", c.node), zap.Error(err))
+			w.log.Warn("cannot give back "+what+"; it is tried again", zap.String("node", c.node), zap.Error(err))
 		})
-		w.post(func() { w.onReturned(c, returned, why, err) })
+		w.post(func() { then(returned, err) })
 	}()
 }
 
 // restore tries until it is done or ctx ends; an answer that was lost costs nothing,
 // for what went back is not found again.
 func restore(ctx context.Context, k broker.Keeper, list []broker.Held, complain func(error)) (all []broker.Returned, err error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
 	for try := 0; ; try++ {
 		returned, err := k.Restore(ctx, list)
 		all = append(all, returned...)

@@ -19,6 +19,17 @@ type keeping struct {
 	looked  time.Time // when the last round began
 	renewed time.Time
 	failed  bool // the last round; said once
+	waiting []func()
+}
+
+// whenIdle does something when no renewal is under way, whose answer says by which scores
+// deliveries are found.
+func (k *keeping) whenIdle(do func()) {
+	if k.busy {
+		k.waiting = append(k.waiting, do)
+		return
+	}
+	do()
 }
 
 // Rounds are as far apart as a verdict needs them, and no further than renewal does.
@@ -82,7 +93,7 @@ func (k *keeping) renewal() time.Duration { return min(k.Visibility()/3, renewAt
 
 // asked is what one round asks the broker, and the answers.
 type asked struct {
-	of     []pool.ChildID
+	of     []*child
 	held   [][]broker.Held
 	scores [][]float64
 	queues []string
@@ -118,9 +129,9 @@ func (w *warden) question(k *keeping) *asked {
 	}
 	k.renewed = time.Now()
 	before := score(time.Now().Add(-justTaken))
-	for id, c := range w.children {
+	for _, c := range w.children {
 		if held := c.hand.Deliveries(before); c.keeper == k && len(held) > 0 {
-			ask.of, ask.held = append(ask.of, id), append(ask.held, held)
+			ask.of, ask.held = append(ask.of, c), append(ask.held, held)
 		}
 	}
 	return ask
@@ -146,11 +157,10 @@ func (a *asked) put(ctx context.Context, k broker.Keeper) {
 func (w *warden) onAnswer(k *keeping, a *asked) {
 	k.busy = false
 	for i, scores := range a.scores {
-		if c := w.children[a.of[i]]; c != nil {
-			if lost := c.hand.Renewed(a.held[i], scores); len(lost) > 0 {
-				w.log.Warn("deliveries in a worker's hands were restored by somebody and are in another's: their tasks may run twice",
-					zap.String("node", c.node), zap.Int("deliveries", len(lost)))
-			}
+		c := a.of[i] // it may have ended meanwhile, and wait to give back what it held
+		if lost := c.hand.Renewed(a.held[i], scores); len(lost) > 0 {
+			w.log.Warn("deliveries in a worker's hands were restored by somebody and are in another's: their tasks may run twice",
+				zap.String("node", c.node), zap.Int("deliveries", len(lost)))
 		}
 	}
 	if a.err != nil {
@@ -163,6 +173,10 @@ func (w *warden) onAnswer(k *keeping, a *asked) {
 		w.judge(a.ready)
 	}
 	k.failed = a.err != nil
+	for _, do := range k.waiting {
+		do()
+	}
+	k.waiting = nil
 }
 
 // judge replaces workers that take nothing.

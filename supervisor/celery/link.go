@@ -17,7 +17,7 @@ import (
 
 // said is one line of the agent. Facts about single deliveries and tasks are in the ring.
 type said struct {
-	Said   string     `json:"said"` // hello, ready, broker, counts, told, leaving, off
+	Said   string     `json:"said"` // hello, ready, broker, anew, counts, told, leaving, off
 	Upto   uint64     `json:"upto"` // the ring may be read to here
 	Why    string     `json:"why"`
 	Node   string     `json:"node"`
@@ -219,6 +219,8 @@ func (w *warden) onSaid(id pool.ChildID, s said) {
 		w.ready(c)
 	case "broker":
 		c.keeper = w.keeperFor(s.Broker)
+	case "anew":
+		w.anew(c)
 	case "counts":
 		w.watch.Said(time.Now(), uint64(id), reportOf(s.counts))
 		w.counted(c, s.counts)

@@ -150,6 +150,38 @@ func TestRenewalIsTriedAgainInTheNextRoundAndTheFailureIsToldOnce(t *testing.T) 
 	})
 }
 
+func TestWhatAWorkerForgetsWithItsConnectionIsGivenBackByTheScoresOfARenewalUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scribe{}
+		w := newWarden(Care{OpenKeeper: func(BrokerInfo) (broker.Keeper, error) { return s, nil }}, zap.NewNop(), ops.NewMetrics(ops.NewRegistry()))
+		done := make(chan func())
+		w.post = func(do func()) { done <- do }
+		c := &child{id: 1}
+		w.children[1] = c
+		c.keeper = w.keeperFor(BrokerInfo{})
+		read := func(records ...[]byte) {
+			for _, r := range records {
+				if _, err := c.hand.Read(r); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		read(fact('t', 1, "waits"), fact('t', 2, "runs"), begins(3, "runs", "id", "proj.late", 1))
+		time.Sleep(c.keeper.renewal()) // no real time passes here
+		w.keep()
+		w.onSaid(1, said{Said: "anew"})
+		read(fact('t', 4, "taken since"))
+		(<-done)() // the answer to the renewal
+		(<-done)()
+		if len(s.restored) != 1 || len(s.restored[0]) != 1 || s.restored[0][0] != (broker.Held{Tag: "waits", Low: 5e9, High: 5e9}) {
+			t.Errorf("restored %+v", s.restored)
+		}
+		if held := c.hand.Deliveries(1e12); len(held) != 2 || w.returning != 0 {
+			t.Errorf("in hand: %+v, %d on their way back", held, w.returning)
+		}
+	})
+}
+
 func TestAWorkerThatTakesNothingIsHandedToItsOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &scribe{ready: map[string]int64{"default": 3}}

@@ -1,6 +1,7 @@
 package held
 
 import (
+	"math"
 	"slices"
 
 	"crisper/broker"
@@ -92,6 +93,22 @@ func (h *Hand) Deliveries(before float64) []broker.Held {
 	out := make([]broker.Held, len(list))
 	for i, d := range list {
 		out[i] = broker.Held{Tag: d.tag, Low: d.low, High: d.high, Died: running[d.tag]}
+	}
+	return out
+}
+
+// Taken is how many deliveries and tasks were ever taken in.
+func (h *Hand) Taken() uint64 { return h.taken }
+
+// Forgotten takes out of the hand, in order, what was there when taken was its Taken, and
+// is not run by a task: its worker has begun to consume anew, and knows nothing of that.
+func (h *Hand) Forgotten(taken uint64) []broker.Held {
+	var out []broker.Held
+	for _, d := range h.Deliveries(math.Inf(1)) {
+		if !d.Died && h.deliveries[d.Tag].order <= taken {
+			out = append(out, d)
+			delete(h.deliveries, d.Tag)
+		}
 	}
 	return out
 }

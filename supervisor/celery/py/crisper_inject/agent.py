@@ -123,7 +123,8 @@ def off(exc):
 
 def follow_deliveries(transport):
     """A delivery is told before Redis is told that it is in hand, and let go of after
-    Redis was told: what dies in between is looked for in vain, never overlooked."""
+    Redis was told: what dies in between is looked for in vain, never overlooked. Where
+    Redis could not be told, it is still in hand (anew)."""
     qos = transport.QoS
     append_, ack_, reject_, restore_by_tag_ = qos.append, qos.ack, qos.reject, qos.restore_by_tag
 
@@ -135,22 +136,19 @@ def follow_deliveries(transport):
             tell(ring.BOOKED, delivery_tag)
 
     def ack(self, delivery_tag, *args, **kwargs):
-        try:
-            return ack_(self, delivery_tag, *args, **kwargs)
-        finally:
-            tell(ring.SETTLED, delivery_tag)
+        result = ack_(self, delivery_tag, *args, **kwargs)
+        tell(ring.SETTLED, delivery_tag)
+        return result
 
     def reject(self, delivery_tag, *args, **kwargs):
-        try:
-            return reject_(self, delivery_tag, *args, **kwargs)
-        finally:
-            tell(ring.SETTLED, delivery_tag)
+        result = reject_(self, delivery_tag, *args, **kwargs)
+        tell(ring.SETTLED, delivery_tag)
+        return result
 
     def restore_by_tag(self, tag, *args, **kwargs):
-        try:
-            return restore_by_tag_(self, tag, *args, **kwargs)
-        finally:
-            tell(ring.SETTLED, tag)
+        result = restore_by_tag_(self, tag, *args, **kwargs)
+        tell(ring.SETTLED, tag)
+        return result
 
     replace(qos, append, ack, reject, restore_by_tag)
 
@@ -198,6 +196,7 @@ def on_ready(sender=None, **_):
     loop = sender.loop
 
     def again(*args, **kwargs):
+        anew()
         watch()  # a lost connection has cleared the timers, ours included
         return loop(*args, **kwargs)
 
@@ -208,6 +207,14 @@ def on_ready(sender=None, **_):
 @guarded
 def on_leaving(**_):
     say({"said": "leaving"})
+
+
+@guarded
+def anew():
+    """The worker begins to consume, perhaps with another connection. Of what it took with
+    the one before it remembers nothing but the tasks that run; kombu has put the rest
+    back, if Redis could be reached, which is what connections are lost for."""
+    say({"said": "anew"})
 
 
 @guarded
