@@ -46,6 +46,7 @@ type child struct {
 	hand    held.Hand
 	keeper  *keeping // nil: nobody looks after what it holds
 	oom     bool     // killed for memory
+	dying   bool     // told to leave at once, by QUIT or KILL
 	gone    bool     // its process is
 	hungUp  time.Time
 }
@@ -133,6 +134,7 @@ func (l *loop) onExit(c *child, cmd *exec.Cmd, killed int) {
 	l.watch.Left(uint64(c.id))
 	l.step(pool.ChildExited{Child: c.id, Status: text, OK: st.OK()})
 	l.giveBack(c, text)
+	l.goOn()
 }
 
 // stop is Celery's warm shutdown.
@@ -150,6 +152,7 @@ func (l *loop) kill(a pool.Kill) {
 	if c != nil {
 		l.watch.Left(uint64(c.id))
 		c.oom = c.oom || a.Reason == pool.ReasonOOM
+		c.dying = c.told || a.Signal == "SIGKILL"
 		c.told = c.told || a.Signal == "SIGKILL" && !c.oom
 	}
 	switch {

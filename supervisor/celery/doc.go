@@ -56,7 +56,8 @@
 //	           hangs is replaced; under exec it is ended, and the pod with it
 //	giving     when a worker is gone, however it went, and the last of its processes is
 //	back       too: what it still held goes back, in order; tasks acknowledged early that
-//	           ran in it are named in the log and counted as lost
+//	           ran in it are named in the log and counted as lost. Not while another worker
+//	           dies, which would take it with its last breath
 //	           anew: a worker that begins to consume again after it has lost its connection
 //	           remembers nothing but the tasks that run; the rest goes back
 //	parking    a message whose task ran in PoisonLimit workers that died goes to the

@@ -25,14 +25,37 @@ func (w *warden) giveBack(c *child, why string) {
 		return
 	}
 	w.returning++
-	c.keeper.whenIdle(func() {
-		list, blamed := c.hand.Deliveries(math.Inf(1)), !c.told || c.oom
-		for i := range list {
-			list[i].Died = list[i].Died && blamed
-			list[i].Limit = w.PoisonLimit
-		}
-		w.restore(c, list, "what a dead worker held", func(returned []broker.Returned, err error) { w.onReturned(c, returned, why, err) })
+	w.whenNobodyDies(func() {
+		c.keeper.whenIdle(func() {
+			list, blamed := c.hand.Deliveries(math.Inf(1)), !c.told || c.oom
+			for i := range list {
+				list[i].Died = list[i].Died && blamed
+				list[i].Limit = w.PoisonLimit
+			}
+			w.restore(c, list, "what a dead worker held", func(returned []broker.Returned, err error) { w.onReturned(c, returned, why, err) })
+		})
 	})
+}
+
+// whenNobodyDies: a worker in its last moments may still have asked Redis for a message,
+// and what is given to it then is lost, for kombu takes before it records. It has only
+// moments, since KILL follows.
+func (w *warden) whenNobodyDies(do func()) {
+	w.waiting = append(w.waiting, do)
+	w.goOn()
+}
+
+func (w *warden) goOn() {
+	for _, c := range w.children {
+		if c.dying {
+			return
+		}
+	}
+	waiting := w.waiting
+	w.waiting = nil
+	for _, do := range waiting {
+		do()
+	}
 }
 
 // anew: a worker that lives has lost its connection, and with it what it had taken and not

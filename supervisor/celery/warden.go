@@ -38,6 +38,7 @@ type warden struct {
 	children  map[pool.ChildID]*child
 	watch     *hang.Watch
 	keepers   map[string]*keeping // by broker; nil: not to be looked after
+	waiting   []func()            // for those who are dying
 	returning int                 // dead workers whose deliveries are on their way back
 	leaving   bool                // nobody is judged any more
 	python    string              // versions, as an agent says

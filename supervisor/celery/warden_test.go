@@ -182,6 +182,29 @@ func TestWhatAWorkerForgetsWithItsConnectionIsGivenBackByTheScoresOfARenewalUnde
 	})
 }
 
+func TestNothingIsGivenBackWhileAnotherWorkerDies(t *testing.T) {
+	s := &scribe{}
+	w := newWarden(Care{OpenKeeper: func(BrokerInfo) (broker.Keeper, error) { return s, nil }}, zap.NewNop(), ops.NewMetrics(ops.NewRegistry()))
+	done := make(chan func())
+	w.post = func(do func()) { done <- do }
+	dead, dying := &child{id: 1}, &child{id: 2, dying: true}
+	dead.keeper = w.keeperFor(BrokerInfo{})
+	w.children[2] = dying
+	if _, err := dead.hand.Read(fact('t', 1, "held")); err != nil {
+		t.Fatal(err)
+	}
+	w.giveBack(dead, "signal 9 (SIGKILL)")
+	if len(w.waiting) != 1 || w.returning != 1 {
+		t.Fatalf("%d wait, %d on their way back", len(w.waiting), w.returning)
+	}
+	delete(w.children, 2)
+	w.goOn()
+	(<-done)()
+	if len(s.restored) != 1 || w.returning != 0 {
+		t.Errorf("restored %+v", s.restored)
+	}
+}
+
 func TestAWorkerThatTakesNothingIsHandedToItsOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &scribe{ready: map[string]int64{"default": 3}}
