@@ -31,6 +31,9 @@
 //
 //	missed    a tick of the grid without a message, between the first and the last
 //	doubled   a tick with more than one message
+//	          With RabbitMQ, which cannot be asked, a tick of a leader that was cut off between
+//	          sending and recording: as many as its successor's log names as in doubt, and no
+//	          more. Where the broker itself was away its own leader repeats what it had no answer to
 //	stray     a message that is no tick of the grid
 //	take-over from the fault to the first message of another process. That is
 //	          told by the header "origin", which names the process that made the message. Where

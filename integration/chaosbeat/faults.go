@@ -19,6 +19,7 @@ type fault struct {
 	ownPlane    bool          // it breaks the API server for all: it has one of its own
 	api         bool          // it is about the API server
 	mayDouble   bool          // where the broker cannot be asked (RabbitMQ)
+	named       bool          // and only what a successor has named as in doubt
 	do          func(ctx context.Context, t *trial) error
 }
 
@@ -31,13 +32,13 @@ const (
 func faults() []fault {
 	const next = "→ first message of another"
 	return []fault{
-		{name: "kill", title: "kill -9 of the leader, replaced later", recovery: "kill " + next, limit: afterDeath, mayDouble: true, do: kill},
+		{name: "kill", title: "kill -9 of the leader, replaced later", recovery: "kill " + next, limit: afterDeath, mayDouble: true, named: true, do: kill},
 		{name: "in-place", title: "the leader's container killed and started again at once", recovery: "kill " + next,
-			limit: afterDeath, mayDouble: true, do: restartInPlace},
+			limit: afterDeath, mayDouble: true, named: true, do: restartInPlace},
 		{name: "term", title: "TERM of the leader, with a replacement (rolling)", recovery: "TERM " + next, limit: afterTerm, do: roll},
 		{name: "stop", title: "the leader stopped for longer than the Lease, then continued", recovery: "stop " + next,
-			limit: afterDeath, mayDouble: true, do: freeze},
-		{name: "api-cut", title: "API server unreachable for the leader only", recovery: "cut " + next, limit: afterDeath, api: true, do: cutOff},
+			limit: afterDeath, mayDouble: true, named: true, do: freeze},
+		{name: "api-cut", title: "API server unreachable for the leader only", recovery: "cut " + next, limit: afterDeath, api: true, mayDouble: true, named: true, do: cutOff},
 		{name: "broker", title: "the broker away for some seconds", recovery: "broker back → first message", mayDouble: true, do: breakBroker},
 		{name: "clock", title: "TERM, the clocks of two of three wrong by +1 h and −1 h", recovery: "TERM " + next, limit: afterTerm,
 			skews: []int{0, 3600, -3600}, do: roll},

@@ -3,6 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"time"
 )
 
@@ -26,14 +30,20 @@ type row struct {
 	Kept    []string `json:"kept,omitempty"`
 	Errors  []string `json:"errors,omitempty"`
 	Skipped string   `json:"skipped,omitempty"`
-	// MayDouble: the broker can give no more (see the page).
+	// MayDouble: the broker can give no more (see the page). Named: only as many as
+	// leaders have named in their logs as in doubt, which are Doubt.
 	MayDouble bool `json:"may_double,omitempty"`
+	Named     bool `json:"named,omitempty"`
+	Doubt     int  `json:"in_doubt,omitempty"`
 }
 
 // clean: every promise was kept.
 func (r row) clean() bool {
 	doubled := r.Doubled
-	if r.MayDouble {
+	switch {
+	case r.MayDouble && r.Named:
+		doubled = max(0, doubled-r.Doubt)
+	case r.MayDouble:
 		doubled = 0
 	}
 	return r.Missed+doubled+r.Stray+len(r.Notes)+len(r.Errors) == 0
@@ -57,7 +67,7 @@ const patience = 2 * time.Minute
 
 // run carries out the trials of a fault, on a new set after one that went wrong.
 func (f fault) run(ctx context.Context, g *ground, trials int, say func(string, ...any)) row {
-	r := row{Name: f.name, Title: f.title, Recovery: f.recovery, Limit: f.limit.Seconds(), MayDouble: f.mayDouble && g.broker == onRabbitMQ}
+	r := row{Name: f.name, Title: f.title, Recovery: f.recovery, Limit: f.limit.Seconds(), MayDouble: f.mayDouble && g.broker == onRabbitMQ, Named: f.named}
 	if r.Skipped = f.skipped(g); r.Skipped != "" {
 		return r
 	}
@@ -84,6 +94,9 @@ func (f fault) run(ctx context.Context, g *ground, trials int, say func(string, 
 			good = f.once(ctx, s, &r, &total, say)
 		}
 		r.add(total)
+		if err := r.readDoubts(s.bed.Dir); err != nil {
+			r.failed(say, err)
+		}
 		if total.Missed+total.Doubled+total.Stray > 0 || len(r.Notes)+len(r.Errors) > 0 {
 			s.bed.Close()
 			r.Kept = append(r.Kept, s.bed.Dir)
@@ -209,6 +222,31 @@ func (r *row) add(v verdict) {
 	r.Missed += v.Missed
 	r.Doubled += v.Doubled
 	r.Stray += v.Stray
+}
+
+// inDoubt is what a leader logs of ticks that it sends though the former one may have.
+var inDoubt = regexp.MustCompile(`"ticks of the former leader are in doubt.*"ticks":(\d+)`)
+
+// readDoubts adds what the replicas of a set have named as in doubt.
+func (r *row) readDoubts(dir string) error {
+	logs, err := filepath.Glob(filepath.Join(dir, "beat-*.log"))
+	if err == nil && len(logs) == 0 {
+		err = fmt.Errorf("none in %s", dir)
+	}
+	for _, name := range logs {
+		var text []byte
+		if text, err = os.ReadFile(name); err != nil {
+			break
+		}
+		for _, found := range inDoubt.FindAllSubmatch(text, -1) {
+			n, _ := strconv.Atoi(string(found[1])) // digits
+			r.Doubt += n
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read the logs of the replicas: %w", err)
+	}
+	return nil
 }
 
 func (r *row) failed(say func(string, ...any), err error) {
