@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -24,12 +25,9 @@ func latency(ctx context.Context, b *bench, s side) ([]float64, error) {
 	}
 	defer stop(w)
 	before := b.counter.sum()
-	for range b.size.Latencies {
-		// Idle means: nothing for a while, and for no regular while.
-		time.Sleep(20*time.Millisecond + rand.N(60*time.Millisecond))
-		if err := b.publish(ctx, "stamp", load.Messages(1, monotonic())); err != nil {
-			return nil, err
-		}
+	sent, err := b.oneByOne(b.size.Latencies)
+	if err != nil {
+		return nil, err
 	}
 	if err := b.counter.until(ctx, before+b.size.Latencies); err != nil {
 		return nil, err
@@ -40,9 +38,38 @@ func latency(ctx context.Context, b *bench, s side) ([]float64, error) {
 	}
 	var ms []float64
 	for _, line := range lines {
-		ms = append(ms, float64(line[1]-line[0])/1e6)
+		ms = append(ms, float64(line[1]-sent[line[0]])/1e6)
 	}
 	return []float64{percentile(ms, 50), percentile(ms, 99)}, nil
+}
+
+// oneByOne publishes n tasks at irregular intervals and tells when each was written.
+// Each message is ready before its time: how long this program takes to make one is
+// not the worker's latency.
+func (b *bench) oneByOne(n int) ([]int64, error) {
+	c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(b.redis.Port)))
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect to redis-server: %w", err)
+	}
+	defer c.Close()
+	sent := make([]int64, n)
+	answer := make([]byte, 64)
+	for i := range sent {
+		request, err := b.templates["benchapp.stamp"].Request(load.Messages(1, i)[0])
+		if err != nil {
+			return nil, err
+		}
+		// Idle means: nothing for a while, and for no regular while.
+		time.Sleep(20*time.Millisecond + rand.N(60*time.Millisecond))
+		sent[i] = monotonic()
+		if _, err := c.Write(request); err != nil {
+			return nil, fmt.Errorf("cannot publish: %w", err)
+		}
+		if got, err := c.Read(answer); err != nil || answer[0] != ':' {
+			return nil, fmt.Errorf("cannot publish: redis-server answered %q: %w", answer[:got], err)
+		}
+	}
+	return sent, nil
 }
 
 // fresh empties everything, starts a worker and waits until every child has worked.

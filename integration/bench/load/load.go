@@ -109,6 +109,15 @@ func (t Template) Publish(ctx context.Context, r redis.Cmdable, messages []Messa
 	return nil
 }
 
+// Request is the request, in Redis' protocol, that pushes one message.
+func (t Template) Request(m Message) ([]byte, error) {
+	text, err := t.Render(m)
+	if err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, "*3\r\n$5\r\nLPUSH\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", len(t.Queue), t.Queue, len(text), text), nil
+}
+
 // Messages makes n messages with fresh ids and the same arguments.
 func Messages(n int, args ...any) []Message {
 	all := make([]Message, n)
