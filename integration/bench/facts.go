@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"crisper/integration/program"
 )
 
 // facts are what a reader needs to judge the figures.
@@ -25,7 +27,7 @@ func gather(ctx context.Context, b *bench) facts {
 		Date:    time.Now().UTC().Format("2006-01-02 15:04 UTC"),
 		Machine: fmt.Sprintf("%d cores of %s, %s of memory", runtime.NumCPU(), field("/proc/cpuinfo", "model name"), memory()),
 		Kernel:  strings.TrimSpace(fileText("/proc/sys/kernel/osrelease")),
-		Commit:  commit(ctx, b.bed.Root),
+		Commit:  program.Commit(ctx),
 		Versions: map[string]string{
 			"Go":       runtime.Version(),
 			"Python":   output(ctx, b.bed.Python, "-c", "import platform; print(platform.python_version())"),
@@ -60,10 +62,6 @@ func output(ctx context.Context, args ...string) string {
 		return "unknown"
 	}
 	return strings.TrimSpace(string(out))
-}
-
-func commit(ctx context.Context, root string) string {
-	return output(ctx, "git", "-C", root, "describe", "--always", "--dirty", "--exclude", "*")
 }
 
 func fileText(path string) string {

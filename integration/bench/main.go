@@ -2,30 +2,20 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"crisper/integration/harness"
 	"crisper/integration/page"
+	"crisper/integration/program"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("bench", run) }
 
 // settings are the flags.
 type settings struct {
@@ -95,9 +85,6 @@ func (s settings) check() error {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	s, err := parse(args, out)
-	if errors.Is(err, flag.ErrHelp) {
-		return nil
-	}
 	if err := errors.Join(err, s.check()); err != nil {
 		return err
 	}
@@ -153,13 +140,9 @@ func (s settings) bench(ctx context.Context, bed *harness.Bed, out io.Writer) (r
 
 // again publishes an earlier run; the page is found from the working directory.
 func (s settings) again(out io.Writer) error {
-	text, err := os.ReadFile(s.from)
-	if err != nil {
-		return fmt.Errorf("cannot read the earlier run: %w", err)
-	}
 	var r report
-	if err := json.Unmarshal(text, &r); err != nil {
-		return fmt.Errorf("cannot read the earlier run: %w", err)
+	if err := program.Kept(s.from, &r); err != nil {
+		return err
 	}
 	s.json = ""
 	return s.publish(r, ".", out)
@@ -181,14 +164,8 @@ func (s settings) publish(r report, root string, out io.Writer) error {
 	if r.Peers != nil {
 		fmt.Fprintf(out, "\n%s", page.Plain(r.peerTable()))
 	}
-	if s.json != "" {
-		text, err := json.MarshalIndent(r, "", " ")
-		if err != nil {
-			return fmt.Errorf("cannot write the values: %w", err)
-		}
-		if err := os.WriteFile(s.json, append(text, '\n'), 0o644); err != nil {
-			return fmt.Errorf("cannot write the values: %w", err)
-		}
+	if err := program.Keep(s.json, r); err != nil {
+		return err
 	}
 	if s.write {
 		return part.Write(filepath.Join(root, s.page), r.text())

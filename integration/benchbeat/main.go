@@ -6,24 +6,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"crisper/integration/harness"
 	"crisper/integration/page"
+	"crisper/integration/program"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "benchbeat:", err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("benchbeat", run) }
 
 // size is how much is measured.
 type size struct {

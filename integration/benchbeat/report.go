@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"crisper/integration/page"
+	"crisper/integration/program"
 )
 
 // report is one run of the program.
@@ -34,7 +35,7 @@ func newReport(ctx context.Context, b *bench) report {
 	}
 	return report{
 		Date: time.Now().UTC().Format("2006-01-02 15:04 UTC"), Size: b.size, Sides: map[string][]figures{},
-		Commit: said("git", "-C", b.bed.Root, "describe", "--always", "--dirty", "--exclude", "*"),
+		Commit: program.Commit(ctx),
 		Versions: strings.Join([]string{runtime.Version(), "Python " + said(b.bed.Python, "-c", "import platform; print(platform.python_version())"),
 			version("celery"), version("kombu"), version("redis")}, " · "),
 	}

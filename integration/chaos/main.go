@@ -2,32 +2,21 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"crisper/integration/page"
+	"crisper/integration/program"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "chaos:", err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("chaos", run) }
 
 // settings are the flags.
 type settings struct {
@@ -92,9 +81,6 @@ func names(of []fault) []string {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	s, err := parse(args, out)
-	if errors.Is(err, flag.ErrHelp) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}
@@ -114,15 +100,9 @@ func (s settings) report(ctx context.Context, out io.Writer) (report, error) {
 	if s.from == "" {
 		return s.carryOut(ctx, out), nil
 	}
-	text, err := os.ReadFile(s.from)
-	if err != nil {
-		return report{}, fmt.Errorf("cannot read the earlier run: %w", err)
-	}
 	var r report
-	if err := json.Unmarshal(text, &r); err != nil {
-		return r, fmt.Errorf("cannot read the earlier run: %w", err)
-	}
-	return r, nil
+	err := program.Kept(s.from, &r)
+	return r, err
 }
 
 func (s settings) side() string {
@@ -164,27 +144,17 @@ func (s settings) carryOut(ctx context.Context, out io.Writer) report {
 }
 
 func (s settings) save(ctx context.Context, r report) error {
-	commit, _ := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude", "*").Output()
 	if s.from == "" {
-		r.Commit = strings.TrimSpace(string(commit))
+		r.Commit = program.Commit(ctx)
 	}
-	if s.json != "" {
-		text, err := json.MarshalIndent(r, "", " ")
-		if err != nil {
-			return fmt.Errorf("cannot write the results: %w", err)
-		}
-		if err := os.WriteFile(s.json, append(text, '\n'), 0o644); err != nil {
-			return fmt.Errorf("cannot write the results: %w", err)
-		}
+	if err := program.Keep(s.json, r); err != nil || !s.write {
+		return err
 	}
-	if !s.write {
-		return nil
-	}
-	root, err := exec.CommandContext(ctx, "git", "rev-parse", "--show-toplevel").Output()
+	root, err := program.Root(ctx)
 	if err != nil {
-		return fmt.Errorf("cannot find the repository's root: %w", err)
+		return err
 	}
-	return r.part().Write(filepath.Join(strings.TrimSpace(string(root)), s.page), r.text())
+	return r.part().Write(filepath.Join(root, s.page), r.text())
 }
 
 // judge fails the program when Crisper broke a promise. Celery's worker is only shown.

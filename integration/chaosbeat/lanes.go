@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os/exec"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
+
+	"crisper/integration/program"
 )
 
 // job is one row of one report.
@@ -21,9 +21,9 @@ type job struct {
 }
 
 // plan is a report for each broker, still empty, and the jobs that fill them.
-func (s settings) plan(g *ground) (all []report, jobs []*job) {
+func (s settings) plan(ctx context.Context, g *ground) (all []report, jobs []*job) {
 	for i, broker := range s.brokers() {
-		all = append(all, report{Date: time.Now().UTC().Format("2006-01-02 15:04 UTC"), Commit: commit(), Election: s.election, Broker: broker,
+		all = append(all, report{Date: time.Now().UTC().Format("2006-01-02 15:04 UTC"), Commit: program.Commit(ctx), Election: s.election, Broker: broker,
 			Machine: fmt.Sprintf("%d cores", runtime.NumCPU())})
 		for _, f := range faults() {
 			if s.wants(f) {
@@ -34,10 +34,6 @@ func (s settings) plan(g *ground) (all []report, jobs []*job) {
 	return all, jobs
 }
 
-func commit() string {
-	text, _ := exec.Command("git", "describe", "--always", "--dirty", "--exclude", "*").Output() // a tree without git has none
-	return strings.TrimSpace(string(text))
-}
 
 // carryOut does all rows, some at a time. What was done when ctx ends is in the reports.
 func (s settings) carryOut(ctx context.Context, out io.Writer) ([]report, error) {
@@ -46,7 +42,7 @@ func (s settings) carryOut(ctx context.Context, out io.Writer) ([]report, error)
 		return nil, err
 	}
 	defer g.remove()
-	all, jobs := s.plan(g)
+	all, jobs := s.plan(ctx, g)
 	if err := prepare(ctx, g, jobs, out); err != nil {
 		return nil, err
 	}
@@ -63,7 +59,7 @@ func (s settings) carryOut(ctx context.Context, out io.Writer) ([]report, error)
 		defer mu.Unlock()
 		j.row = &done
 		if s.json != "" && failed == nil {
-			failed = writeJSON(s.json, collect(all, jobs))
+			failed = program.Keep(s.json, collect(all, jobs))
 		}
 	})
 	return collect(all, jobs), failed

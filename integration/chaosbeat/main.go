@@ -2,30 +2,19 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"crisper/integration/page"
+	"crisper/integration/program"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "chaosbeat:", err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("chaosbeat", run) }
 
 // settings are the flags.
 type settings struct {
@@ -103,9 +92,6 @@ func names() []string {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	s, err := parse(args, out)
-	if errors.Is(err, flag.ErrHelp) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}
@@ -144,47 +130,25 @@ func (s settings) reports(ctx context.Context, out io.Writer) ([]report, error) 
 		return s.carryOut(ctx, out)
 	}
 	var all []report
-	text, err := os.ReadFile(s.from)
-	if err == nil {
-		err = json.Unmarshal(text, &all)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the earlier run: %w", err)
-	}
-	return all, nil
+	err := program.Kept(s.from, &all)
+	return all, err
 }
 
 func (s settings) save(ctx context.Context, all []report) error {
-	if s.json != "" {
-		if err := writeJSON(s.json, all); err != nil {
-			return err
-		}
+	if err := program.Keep(s.json, all); err != nil || !s.write {
+		return err
 	}
-	if !s.write {
-		return nil
-	}
-	root, err := exec.CommandContext(ctx, "git", "rev-parse", "--show-toplevel").Output()
+	root, err := program.Root(ctx)
 	if err != nil {
-		return fmt.Errorf("cannot find the repository's root: %w", err)
+		return err
 	}
 	for _, r := range all {
 		if len(r.Rows) == 0 { // interrupted before it began: what the page has is more
 			continue
 		}
-		if err := r.part().Write(filepath.Join(strings.TrimSpace(string(root)), s.page), r.text()); err != nil {
+		if err := r.part().Write(filepath.Join(root, s.page), r.text()); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func writeJSON(path string, all []report) error {
-	text, err := json.MarshalIndent(all, "", " ")
-	if err == nil {
-		err = os.WriteFile(path, append(text, '\n'), 0o644)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot write the results: %w", err)
 	}
 	return nil
 }

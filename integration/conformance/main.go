@@ -2,31 +2,21 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"crisper/integration/harness"
 	"crisper/integration/page"
+	"crisper/integration/program"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "conformance:", err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("conformance", run) }
 
 // settings are the flags and the tests to run.
 type settings struct {
@@ -79,17 +69,14 @@ func (s settings) check() error {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	s, err := parse(args, out)
-	if errors.Is(err, flag.ErrHelp) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}
-	root, err := exec.CommandContext(ctx, "git", "rev-parse", "--show-toplevel").Output()
+	root, err := program.Root(ctx)
 	if err != nil {
-		return fmt.Errorf("cannot find the repository's root: %w", err)
+		return err
 	}
-	home := filepath.Join(strings.TrimSpace(string(root)), "integration", "conformance")
+	home := filepath.Join(root, "integration", "conformance")
 	r, err := s.report(ctx, home, out)
 	if err != nil {
 		return err
@@ -109,14 +96,8 @@ func (s settings) report(ctx context.Context, home string, out io.Writer) (repor
 		return s.carryOut(ctx, home, out)
 	}
 	var r report
-	text, err := os.ReadFile(s.from)
-	if err == nil {
-		err = json.Unmarshal(text, &r)
-	}
-	if err != nil {
-		return r, fmt.Errorf("cannot read the earlier run: %w", err)
-	}
-	return r, nil
+	err := program.Kept(s.from, &r)
+	return r, err
 }
 
 func (s settings) carryOut(ctx context.Context, home string, out io.Writer) (report, error) {
@@ -132,7 +113,7 @@ func (s settings) carryOut(ctx context.Context, home string, out io.Writer) (rep
 		return report{}, err
 	}
 	r := report{Date: time.Now().UTC().Format("2006-01-02 15:04 UTC"), Side: s.side, Rounds: s.repeat, Quick: s.quick,
-		Celery: strings.TrimPrefix(filepath.Base(s.source), "celery-"), Commit: commit(ctx)}
+		Celery: strings.TrimPrefix(filepath.Base(s.source), "celery-"), Commit: program.Commit(ctx)}
 	if r.Reasons, err = readReasons(each.skip); err != nil {
 		return r, err
 	}
@@ -180,20 +161,9 @@ func (s settings) choose(bed *harness.Bed, home string, say func(string, ...any)
 	return "", nil
 }
 
-func commit(ctx context.Context) string {
-	out, _ := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude", "*").Output()
-	return strings.TrimSpace(string(out))
-}
-
 func (s settings) save(r report, home string) error {
-	if s.json != "" {
-		text, err := json.MarshalIndent(r, "", " ")
-		if err != nil {
-			return fmt.Errorf("cannot write the results: %w", err)
-		}
-		if err := os.WriteFile(s.json, append(text, '\n'), 0o644); err != nil {
-			return fmt.Errorf("cannot write the results: %w", err)
-		}
+	if err := program.Keep(s.json, r); err != nil {
+		return err
 	}
 	if s.record {
 		if err := r.record(filepath.Join(home, "seconds.json")); err != nil {

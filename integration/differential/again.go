@@ -12,7 +12,7 @@ const few = 5
 
 // again plays everything once more when there are a few differences that are not
 // wanted. Those that are there again count; the others are named as unsteady.
-func (p *program) again(ctx context.Context, settings []setting, first []difference) ([]difference, error) {
+func (p *comparison) again(ctx context.Context, settings []setting, first []difference) ([]difference, error) {
 	list, err := readWanted(filepath.Join(p.home, "wanted.txt"))
 	if err != nil {
 		return nil, err

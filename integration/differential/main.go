@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -17,16 +16,10 @@ import (
 	"time"
 
 	"crisper/integration/harness"
+	"crisper/integration/program"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "differential:", err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("differential", run) }
 
 // setting is one run of all cases.
 type setting struct{ signals, events bool }
@@ -35,8 +28,8 @@ func (s setting) String() string {
 	return fmt.Sprintf("signals=%t events=%t", s.signals, s.events)
 }
 
-// program is one run of the program.
-type program struct {
+// comparison is one run of the program.
+type comparison struct {
 	bed  *harness.Bed
 	home string
 	out  io.Writer
@@ -48,9 +41,6 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	quick := set.Bool("quick", false, "only with receivers of signals and with events")
 	into := set.String("json", "", "write the differences to this file")
 	if err := set.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return nil
-		}
 		return err
 	}
 	bed, err := harness.Make(harness.Options{Name: "differential"})
@@ -58,7 +48,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer bed.Close()
-	p := &program{bed: bed, home: filepath.Join(bed.Root, "integration", "differential"), out: out}
+	p := &comparison{bed: bed, home: filepath.Join(bed.Root, "integration", "differential"), out: out}
 	settings := []setting{{true, true}, {true, false}, {false, true}, {false, false}}
 	if *quick {
 		settings = settings[:1]
@@ -67,11 +57,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%w; kept: %s", err, bed.Dir)
 	}
-	if *into != "" {
-		text, _ := json.MarshalIndent(all, "", " ") // strings only
-		if err := os.WriteFile(*into, append(text, '\n'), 0o644); err != nil {
-			return fmt.Errorf("cannot write the differences: %w", err)
-		}
+	if err := program.Keep(*into, all); err != nil {
+		return err
 	}
 	if *quick {
 		if all, err = p.again(ctx, settings, all); err != nil {
@@ -85,7 +72,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
-func (p *program) differences(ctx context.Context, settings []setting) ([]difference, error) {
+func (p *comparison) differences(ctx context.Context, settings []setting) ([]difference, error) {
 	var all []difference
 	for _, s := range settings {
 		start := time.Now()
@@ -101,7 +88,7 @@ func (p *program) differences(ctx context.Context, settings []setting) ([]differ
 }
 
 // judge prints what is not wanted, and fails if there is any.
-func (p *program) judge(all []difference, whole bool) error {
+func (p *comparison) judge(all []difference, whole bool) error {
 	list, err := readWanted(filepath.Join(p.home, "wanted.txt"))
 	if err != nil {
 		return err
@@ -137,7 +124,7 @@ func indent(lines []string) string {
 }
 
 // both plays the cases under both workers at the same time.
-func (p *program) both(ctx context.Context, s setting) (stock, crisper record, err error) {
+func (p *comparison) both(ctx context.Context, s setting) (stock, crisper record, err error) {
 	var wait sync.WaitGroup
 	var failures [2]error
 	wait.Go(func() { stock, failures[0] = p.side(ctx, s, "stock") })
@@ -146,7 +133,7 @@ func (p *program) both(ctx context.Context, s setting) (stock, crisper record, e
 	return stock, crisper, errors.Join(failures[:]...)
 }
 
-func (p *program) side(ctx context.Context, s setting, side string) (record, error) {
+func (p *comparison) side(ctx context.Context, s setting, side string) (record, error) {
 	redis, err := p.bed.StartRedis(ctx, harness.RedisOptions{})
 	if err != nil {
 		return nil, err
@@ -189,7 +176,7 @@ func ready(ctx context.Context, w *harness.Worker) error {
 }
 
 // keep stores a side's record beside its logs, and reads it.
-func (p *program) keep(text []byte, side string, s setting) (record, error) {
+func (p *comparison) keep(text []byte, side string, s setting) (record, error) {
 	path := p.bed.Path(side + " " + s.String() + ".json")
 	if err := os.WriteFile(path, text, 0o644); err != nil {
 		return nil, fmt.Errorf("cannot keep the record: %w", err)
@@ -201,7 +188,7 @@ func (p *program) keep(text []byte, side string, s setting) (record, error) {
 	return r, nil
 }
 
-func (p *program) app(s setting, side string, redis *harness.Redis) harness.App {
+func (p *comparison) app(s setting, side string, redis *harness.Redis) harness.App {
 	env := []string{
 		"PYTHONPATH=" + filepath.Join(p.home, "app"),
 		"DIFF_JOURNAL=" + p.bed.Path(side+".journal"), "DIFF_EVENTS=" + p.bed.Path(side+".events"),
@@ -217,7 +204,7 @@ func journalOf(a harness.App) string {
 }
 
 // play runs play.py and returns what it prints.
-func (p *program) play(ctx context.Context, a harness.App, args ...string) ([]byte, error) {
+func (p *comparison) play(ctx context.Context, a harness.App, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, p.bed.Python, append([]string{filepath.Join(p.home, "app", "play.py")}, args...)...)
 	cmd.Env = append(os.Environ(), p.bed.Env(a)...)
 	var errs strings.Builder
