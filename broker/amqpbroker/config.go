@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"crisper/broker"
+	"crisper/broker/internal/endpoint"
 )
 
 // Config is what New needs. URLs hold passwords; they appear in no error and no log.
@@ -121,7 +122,7 @@ func (s *settings) secure(warnings *[]string) error {
 }
 
 func (s *settings) check() error {
-	var errs []error
+	errs := []error{endpoint.Failover(s.FailoverStrategy)}
 	bad := func(wrong bool, format string, args ...any) {
 		if wrong {
 			errs = append(errs, fmt.Errorf(format, args...))
@@ -137,10 +138,5 @@ func (s *settings) check() error {
 	bad(s.ConnectTimeout <= 0, "connect timeout: %s is not above 0", s.ConnectTimeout)
 	bad(s.ConfirmTimeout <= 0, "confirm timeout: %s is not above 0", s.ConfirmTimeout)
 	bad(s.Heartbeat < 0, "broker_heartbeat: %s is below 0", s.Heartbeat)
-	switch s.FailoverStrategy {
-	case "", "round-robin", "shuffle":
-	default:
-		bad(true, "broker_failover_strategy %q is Python code; round-robin and shuffle can be used", s.FailoverStrategy)
-	}
 	return errors.Join(errs...)
 }

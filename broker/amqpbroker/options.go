@@ -3,12 +3,11 @@ package amqpbroker
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"crisper/broker/internal/endpoint"
 )
 
 // options are the transport options that concern us. pyamqp hands all of them to
@@ -38,40 +37,29 @@ var refused = map[string]string{
 
 // parseOptions reads all it can and reports all it cannot, at once.
 func parseOptions(raw map[string]json.RawMessage) (o options, warnings []string, err error) {
-	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(raw)) {
-		value := raw[name]
-		if string(value) == "null" {
-			continue
-		}
-		var err error
-		switch name {
-		case "connect_timeout":
-			err = seconds(value, &o.connectTimeout)
-		case "heartbeat":
-			o.heartbeat = new(time.Duration)
-			err = seconds(value, o.heartbeat)
-		case "login_method":
-			err = json.Unmarshal(value, &o.loginMethod)
-		case "channel_max":
-			err = json.Unmarshal(value, &o.channelMax)
-		case "frame_max":
-			err = json.Unmarshal(value, &o.frameMax)
-		case "client_properties":
-			o.properties, err = table(value)
-		default:
-			switch {
-			case refused[name] != "":
-				err = fmt.Errorf("cannot be honoured: %s; run this app with --runtime=celery", refused[name])
-			case passive[name] == "":
-				warnings = append(warnings, fmt.Sprintf("unknown transport option %q is ignored", name))
-			}
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("broker_transport_options: %s: %s", name, plain(err)))
-		}
+	warnings, err = endpoint.Vocabulary{Set: o.set, Passive: passive, Refused: refused}.Read(raw)
+	return o, warnings, err
+}
+
+func (o *options) set(name string, value json.RawMessage) (known bool, err error) {
+	switch name {
+	case "connect_timeout":
+		err = seconds(value, &o.connectTimeout)
+	case "heartbeat":
+		o.heartbeat = new(time.Duration)
+		err = seconds(value, o.heartbeat)
+	case "login_method":
+		err = json.Unmarshal(value, &o.loginMethod)
+	case "channel_max":
+		err = json.Unmarshal(value, &o.channelMax)
+	case "frame_max":
+		err = json.Unmarshal(value, &o.frameMax)
+	case "client_properties":
+		o.properties, err = table(value)
+	default:
+		return false, nil
 	}
-	return o, warnings, errors.Join(errs...)
+	return true, err
 }
 
 func seconds(value json.RawMessage, d *time.Duration) error {
@@ -84,17 +72,4 @@ func seconds(value json.RawMessage, d *time.Duration) error {
 	}
 	*d = time.Duration(s * float64(time.Second))
 	return nil
-}
-
-// plain leaves out what a JSON error quotes: the value may be a password.
-func plain(err error) string {
-	var wrong *json.UnmarshalTypeError
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &wrong):
-		return "wants a " + wrong.Type.String() + ", got a " + wrong.Value
-	case errors.As(err, &syntax):
-		return "is no JSON value"
-	}
-	return err.Error()
 }

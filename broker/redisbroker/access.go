@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"crisper/broker"
+	"crisper/broker/internal/endpoint"
 )
 
 // Access opens plain clients to the broker's servers and knows kombu's layout, for
@@ -50,7 +51,7 @@ func (a *Access) routing(raw map[string]json.RawMessage) error {
 			return nil
 		}
 		if err := json.Unmarshal(value, into); err != nil {
-			return fmt.Errorf("%s: %s", name, plain(err))
+			return fmt.Errorf("%s: %s", name, endpoint.Unquoted(err))
 		}
 		return nil
 	}

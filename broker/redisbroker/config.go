@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"crisper/broker"
+	"crisper/broker/internal/endpoint"
 )
 
 // Config is what New needs. URLs hold passwords; they appear in no error and no log.
@@ -122,7 +123,7 @@ func (s *settings) secure(warnings *[]string) error {
 }
 
 func (s *settings) check() error {
-	var errs []error
+	errs := []error{endpoint.Failover(s.FailoverStrategy)}
 	bad := func(wrong bool, format string, args ...any) {
 		if wrong {
 			errs = append(errs, fmt.Errorf(format, args...))
@@ -137,11 +138,6 @@ func (s *settings) check() error {
 	bad(strings.ContainsAny(s.WorkerID, "+!="), "the worker id may not contain +, ! or =")
 	bad(s.Presence < 300*time.Millisecond, "presence: %s is too short", s.Presence)
 	bad(s.ConnectTimeout <= 0, "connect timeout: %s is not above 0", s.ConnectTimeout)
-	switch s.FailoverStrategy {
-	case "", "round-robin", "shuffle":
-	default:
-		bad(true, "broker_failover_strategy %q is Python code; round-robin and shuffle can be used", s.FailoverStrategy)
-	}
 	seen := map[string]bool{}
 	for _, q := range s.Queues {
 		bad(q.Name == "", "a queue has no name")

@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sort"
 	"time"
+
+	"crisper/broker/internal/endpoint"
 )
 
 // options are the transport options that concern us (kombu/transport/redis.py,
@@ -21,7 +22,8 @@ type options struct {
 	mutexKey                 string
 	mutexExpire              time.Duration
 	restoreLimit             int
-	restoreEvery             time.Duration
+	restoreInterval          float64 // seconds
+	restoreThrottle          int
 	socketTimeout            time.Duration
 	connectTimeout           time.Duration
 	keepalive                bool
@@ -37,7 +39,7 @@ func defaultOptions() options {
 	return options{
 		visibility: time.Hour, steps: []int{0, 3, 6, 9}, sep: "\x06\x16", order: "round_robin",
 		unackedKey: "unacked", indexKey: "unacked_index", mutexKey: "unacked_mutex", mutexExpire: 300 * time.Second,
-		restoreEvery: 100 * time.Second,
+		restoreInterval: 10, restoreThrottle: 10,
 		fanoutPrefix: "/{db}.", fanoutPatterns: true,
 	}
 }
@@ -66,85 +68,60 @@ var refused = map[string]string{
 // parseOptions reads all it can and reports all it cannot, at once.
 func parseOptions(raw map[string]json.RawMessage) (o options, warnings []string, err error) {
 	o = defaultOptions()
-	var errs []error
-	interval, throttle := 10.0, 10
-	names := make([]string, 0, len(raw))
-	for name := range raw {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
-		value := raw[name]
-		if string(bytes.TrimSpace(value)) == "null" {
-			continue // as if not given
-		}
-		var err error
-		switch name {
-		case "visibility_timeout":
-			err = seconds(value, &o.visibility)
-		case "priority_steps":
-			err = steps(value, &o.steps)
-		case "sep":
-			err = json.Unmarshal(value, &o.sep)
-		case "global_keyprefix":
-			err = json.Unmarshal(value, &o.prefix)
-		case "queue_order_strategy":
-			err = oneOf(value, &o.order, "round_robin", "priority", "sorted")
-		case "unacked_key":
-			err = json.Unmarshal(value, &o.unackedKey)
-		case "unacked_index_key":
-			err = json.Unmarshal(value, &o.indexKey)
-		case "unacked_mutex_key":
-			err = json.Unmarshal(value, &o.mutexKey)
-		case "unacked_mutex_expire":
-			err = seconds(value, &o.mutexExpire)
-		case "unacked_restore_limit":
-			err = json.Unmarshal(value, &o.restoreLimit)
-		case "unacked_restore_interval":
-			err = json.Unmarshal(value, &interval)
-		case "unacked_restore_throttle":
-			err = json.Unmarshal(value, &throttle)
-		case "socket_timeout":
-			err = seconds(value, &o.socketTimeout)
-		case "socket_connect_timeout":
-			err = seconds(value, &o.connectTimeout)
-		case "socket_keepalive":
-			err = json.Unmarshal(value, &o.keepalive)
-		case "client_name":
-			err = json.Unmarshal(value, &o.clientName)
-		case "master_name":
-			err = json.Unmarshal(value, &o.masterName)
-		case "ack_emulation":
-			err = acks(value)
-		case "sentinel_kwargs", "fanout_prefix", "fanout_patterns", "sentinel_fanout_compat":
-			err = o.setOther(name, value)
-		default:
-			switch {
-			case refused[name] != "":
-				err = fmt.Errorf("cannot be honoured: %s; run this app with --runtime=celery", refused[name])
-			case passive[name] == "":
-				warnings = append(warnings, fmt.Sprintf("unknown transport option %q is ignored", name))
-			}
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("broker_transport_options: %s: %s", name, plain(err)))
-		}
-	}
-	o.restoreEvery = max(time.Second, time.Duration(interval*float64(max(throttle, 1))*float64(time.Second)))
-	return o, warnings, errors.Join(errs...)
+	warnings, err = endpoint.Vocabulary{Set: o.set, Passive: passive, Refused: refused}.Read(raw)
+	return o, warnings, err
 }
 
-// plain leaves out what a JSON error quotes: the value may be a password.
-func plain(err error) string {
-	var wrong *json.UnmarshalTypeError
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &wrong):
-		return "wants a " + wrong.Type.String() + ", got a " + wrong.Value
-	case errors.As(err, &syntax):
-		return "is no JSON value"
+func (o *options) set(name string, value json.RawMessage) (known bool, err error) {
+	switch name {
+	case "visibility_timeout":
+		err = seconds(value, &o.visibility)
+	case "priority_steps":
+		err = steps(value, &o.steps)
+	case "sep":
+		err = json.Unmarshal(value, &o.sep)
+	case "global_keyprefix":
+		err = json.Unmarshal(value, &o.prefix)
+	case "queue_order_strategy":
+		err = oneOf(value, &o.order, "round_robin", "priority", "sorted")
+	case "unacked_key":
+		err = json.Unmarshal(value, &o.unackedKey)
+	case "unacked_index_key":
+		err = json.Unmarshal(value, &o.indexKey)
+	case "unacked_mutex_key":
+		err = json.Unmarshal(value, &o.mutexKey)
+	case "unacked_mutex_expire":
+		err = seconds(value, &o.mutexExpire)
+	case "unacked_restore_limit":
+		err = json.Unmarshal(value, &o.restoreLimit)
+	case "unacked_restore_interval":
+		err = json.Unmarshal(value, &o.restoreInterval)
+	case "unacked_restore_throttle":
+		err = json.Unmarshal(value, &o.restoreThrottle)
+	case "socket_timeout":
+		err = seconds(value, &o.socketTimeout)
+	case "socket_connect_timeout":
+		err = seconds(value, &o.connectTimeout)
+	case "socket_keepalive":
+		err = json.Unmarshal(value, &o.keepalive)
+	case "client_name":
+		err = json.Unmarshal(value, &o.clientName)
+	case "master_name":
+		err = json.Unmarshal(value, &o.masterName)
+	case "ack_emulation":
+		err = acks(value)
+	case "sentinel_kwargs", "fanout_prefix", "fanout_patterns", "sentinel_fanout_compat":
+		err = o.setOther(name, value)
+	default:
+		return false, nil
 	}
-	return err.Error()
+	return true, err
+}
+
+// restoreEvery is how often kombu looks for what has been unacknowledged for too long: it is called
+// each unacked_restore_interval, and acts every unacked_restore_throttle-th time.
+func (o *options) restoreEvery() time.Duration {
+	return max(time.Second, time.Duration(o.restoreInterval*float64(max(o.restoreThrottle, 1))*float64(time.Second)))
 }
 
 func seconds(value json.RawMessage, d *time.Duration) error {

@@ -42,7 +42,7 @@ func (c *Consumer) sweep(ctx context.Context, s *session, dead <-chan []expired)
 			err = c.restoreDead(ctx, s, list)
 		case <-visible.C:
 			err = errors.Join(c.restoreVisible(ctx, s), c.suspect(ctx, s))
-			visible.Reset(c.cfg.options.restoreEvery)
+			visible.Reset(c.cfg.options.restoreEvery())
 		case <-late.C:
 			err = c.reconcile(ctx, s)
 			late.Reset(callTimeout)
