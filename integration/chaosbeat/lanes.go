@@ -34,7 +34,6 @@ func (s settings) plan(ctx context.Context, g *ground) (all []report, jobs []*jo
 	return all, jobs
 }
 
-
 // carryOut does all rows, some at a time. What was done when ctx ends is in the reports.
 func (s settings) carryOut(ctx context.Context, out io.Writer) ([]report, error) {
 	g, err := layGround(ctx, s.election, s.brokers())
