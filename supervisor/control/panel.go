@@ -12,6 +12,8 @@ type command struct {
 	answer func(World, Mail) Answer
 	// needs are the arguments without which it raises TypeError.
 	needs []string
+	// looks: the answer tells what has been taken from the broker by now.
+	looks bool
 }
 
 // commands by name, old names included.
@@ -20,11 +22,11 @@ var commands = map[string]command{
 	"clock":         {answer: func(w World, _ Mail) Answer { return Answer{Reply: map[string]int64{"clock": w.Clock()}} }},
 	"hello":         {answer: hello, needs: []string{"from_node"}},
 	"stats":         {answer: func(w World, _ Mail) Answer { return Answer{Reply: w.Stats()} }},
-	"active":        {answer: active},
-	"reserved":      {answer: func(w World, _ Mail) Answer { return Answer{Reply: list(w.Reserved())} }},
-	"scheduled":     {answer: scheduled},
+	"active":        {answer: active, looks: true},
+	"reserved":      {answer: func(w World, _ Mail) Answer { return Answer{Reply: list(w.Reserved())} }, looks: true},
+	"scheduled":     {answer: scheduled, looks: true},
 	"revoked":       {answer: func(w World, _ Mail) Answer { return Answer{Reply: list(w.Revoked())} }},
-	"query_task":    {answer: queryTask, needs: []string{"ids"}},
+	"query_task":    {answer: queryTask, needs: []string{"ids"}, looks: true},
 	"active_queues": {answer: func(w World, _ Mail) Answer { return Answer{Reply: list(w.Queues())} }},
 
 	"conf": {answer: python}, "report": {answer: python}, "registered": {answer: python}, "memsample": {answer: python},
@@ -54,15 +56,24 @@ var aliases = map[string]string{
 	"dump_active": "active", "dump_revoked": "revoked", "dump_tasks": "registered",
 }
 
+// LooksAtTasks tells whether the answer to a method depends on what has been taken from
+// the broker: who asks may have sent a task just before.
+func LooksAtTasks(method string) bool { return commands[current(method)].looks }
+
+// current is the name that a method has today.
+func current(method string) string {
+	if name, ok := aliases[method]; ok {
+		return name
+	}
+	return method
+}
+
 // Handle answers a mail that is for us.
 func Handle(w World, m Mail) Answer {
 	if w.Custom(m.Method) {
 		return python(w, m)
 	}
-	name := m.Method
-	if alias, ok := aliases[name]; ok {
-		name = alias
-	}
+	name := current(m.Method)
 	c, known := commands[name]
 	if !known {
 		return raises("KeyError", m.Method)

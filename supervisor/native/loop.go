@@ -77,6 +77,7 @@ type loop struct {
 	pending, retry              []settlement
 	holding                     time.Time // since when acks are held back
 	taking, settling, exhausted bool
+	takesEnded                  int  // how many takes have ended
 	woken                       bool // Ready came while a Take was under way
 	connected, paused           bool
 
@@ -285,7 +286,7 @@ func (l *loop) turn() {
 	l.due()
 	l.resize() // here and not in tick: the heartbeat comes only when nothing happens
 	l.dispatch()
-	l.take()
+	l.takeForLookers()
 	l.flush()
 	l.announce()
 	l.keepState()

@@ -65,6 +65,60 @@ func (l *loop) read(mail control.Mail, err error) {
 		return
 	}
 	l.log.Debug("remote control", zap.String("method", mail.Method))
+	if control.LooksAtTasks(mail.Method) {
+		l.remote.lookers = append(l.remote.lookers, looker{mail: mail, after: l.nextTake()})
+		return
+	}
+	l.obeyMail(mail)
+}
+
+// looker is a command that asks which tasks we have. It is answered when so many takes
+// have ended: what was in the queue when it came is in our hands by then.
+//
+// Celery: messages and commands are read in one thread, as they come. Ours come on
+// connections of their own, where a command may overtake the task that it asks for.
+type looker struct {
+	mail  control.Mail
+	after int
+}
+
+// nextTake is the number of the first take that begins after now.
+func (l *loop) nextTake() int {
+	if l.taking {
+		return l.takesEnded + 2
+	}
+	return l.takesEnded + 1
+}
+
+// takeForLookers takes, also from queues that are believed to be empty if somebody wants
+// to know, and answers those who need not wait any longer.
+func (l *loop) takeForLookers() {
+	l.answerLookers(func(k looker) bool { return k.after <= l.takesEnded })
+	if len(l.remote.lookers) > 0 {
+		l.exhausted = false
+	}
+	l.take()
+	if !l.taking { // nothing may be taken now: what we have is all that there is to say
+		l.answerLookers(func(looker) bool { return true })
+	}
+}
+
+func (l *loop) answerLookers(which func(looker) bool) {
+	var ready []looker
+	l.remote.lookers = slices.DeleteFunc(l.remote.lookers, func(k looker) bool {
+		if which(k) {
+			ready = append(ready, k)
+			return true
+		}
+		return false
+	})
+	for _, k := range ready {
+		l.obeyMail(k.mail)
+	}
+}
+
+// obeyMail carries out a command and replies.
+func (l *loop) obeyMail(mail control.Mail) {
 	answer := control.Handle(view{l}, mail)
 	for _, action := range answer.Actions {
 		if l.obey(action, mail, answer) {

@@ -105,6 +105,19 @@ func TestACommandIsAnsweredWithItsTicketAndALaterClock(t *testing.T) {
 	}
 }
 
+func TestWhoSendsATaskAndThenAsksForItFindsIt(t *testing.T) {
+	w, b := controlled(t, nil)
+	for _, method := range []string{"query_task", "scheduled"} {
+		b.ask("ping", `{}`) // it has started, and looked into the queue
+		b.reply(t)
+		w.broker.slip("any", "2999-01-01T00:00:00+00:00") // nothing wakes us
+		b.ask(method, `{"ids": ["task-1", "task-2"]}`)
+		if p := b.reply(t); !strings.Contains(string(p.Body), fmt.Sprintf("task-%d", w.broker.next)) {
+			t.Errorf("%s: %s", method, p.Body)
+		}
+	}
+}
+
 func TestThePoolFollowsRemoteControl(t *testing.T) {
 	w, b := controlled(t, nil)
 	b.ask("pool_grow", `{"n": 2}`)

@@ -51,6 +51,7 @@ type remote struct {
 	// mails are the commands of remote control; nil: none. replies wait for the publisher.
 	mails   <-chan broker.Broadcast
 	replies []broker.Publication
+	lookers []looker // commands that wait for a take
 	queues  []queue
 	// limited are the kinds that have, or had, a rate; rates are those that remote
 	// control has set, as text.

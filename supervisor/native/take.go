@@ -140,6 +140,7 @@ func (l *loop) takeFrom(ctx context.Context, r takeRequest) ([]broker.Delivery, 
 
 func (l *loop) taken(ev taken) {
 	l.taking = false
+	l.takesEnded++
 	l.metrics.Takes(len(ev.deliveries), ev.took)
 	if ev.err != nil {
 		l.brokerFailed("cannot take", ev.err)

@@ -147,6 +147,19 @@ func (b *memoryBroker) publish(task string) {
 	}
 }
 
+// slip puts a task with an ETA into the queue and tells nobody.
+func (b *memoryBroker) slip(task, eta string) {
+	b.mu.Lock()
+	waiting := b.waiting
+	b.waiting = false
+	b.mu.Unlock()
+	b.publish(task)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.queue[len(b.queue)-1].Message.ETA = eta
+	b.waiting = waiting
+}
+
 func (b *memoryBroker) Run(ctx context.Context) error {
 	b.events <- broker.Connected{Server: "memory://"}
 	<-ctx.Done()
