@@ -35,6 +35,9 @@ func (r *runner) round(ctx context.Context, number int, sides []string, into *re
 			results[i], failures[i] = r.side(ctx, number, side)
 		})
 	}
+	telling, over := context.WithCancel(ctx)
+	defer over()
+	go r.tellProgress(telling, number, sides)
 	wait.Wait()
 	for i, side := range sides {
 		if failures[i] != nil {
@@ -56,7 +59,7 @@ func (r *runner) side(ctx context.Context, number int, side string) ([]event, er
 	if err != nil {
 		return nil, err
 	}
-	results := r.bed.Path(name + ".jsonl")
+	results := r.results(number, side)
 	env := append(r.environment(redis),
 		"CONFORMANCE_WORKER="+worker, "CONFORMANCE_READY="+probe,
 		"CONFORMANCE_LOG="+r.bed.Path(name+"-worker.log"), "CONFORMANCE_RESULTS="+results)
@@ -74,6 +77,11 @@ func (r *runner) side(ctx context.Context, number int, side string) ([]event, er
 		return nil, fmt.Errorf("pytest ended with %d, see %s", code, p.Log)
 	}
 	return readEvents(results)
+}
+
+// results is where the tests of a round tell what becomes of them.
+func (r *runner) results(number int, side string) string {
+	return r.bed.Path(fmt.Sprintf("%s-%d.jsonl", side, number))
 }
 
 // worker is the command as JSON, and where it can be asked whether it is ready.
