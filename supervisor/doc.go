@@ -23,6 +23,8 @@
 //	HUP    load the app again and replace the children one by one; no task is cut
 //	USR1   write the state of everything to stderr
 //
+// The same of the first three within 0.1 s is one, delivered twice (cmd/crisper/signals.go).
+//
 // # Drain
 //
 //	0        TERM: no Take any more; readiness is false; everything unbegun goes back

@@ -32,11 +32,23 @@ type shutdown struct {
 	// interrupted: an INT came, so that the next one means a cold shutdown. leaving:
 	// the runtime was told to leave. softly: the time of a soft shutdown runs.
 	interrupted, leaving, softly bool
+	// last is the signal that counted last, and when it came.
+	last   os.Signal
+	lastAt time.Time
 }
 
-// step returns what the runtime gets for a signal, if anything. soft tells the
-// caller to send a QUIT when the time is over.
-func (s *shutdown) step(sig os.Signal, timeout time.Duration) (out os.Signal, soft bool) {
+// echo is how soon the same signal again is the same wish: a shell, an init or a
+// wrapper passes on what the process group got as well. Nobody asks twice so quickly.
+// Celery: counts each (apps/worker.py, 5.7).
+const echo = 100 * time.Millisecond
+
+// step returns what the runtime gets for a signal that came now, if anything. soft
+// tells the caller to send a QUIT when the time is over.
+func (s *shutdown) step(now time.Time, sig os.Signal, timeout time.Duration) (out os.Signal, soft bool) {
+	if s.echoes(now, sig) {
+		return nil, false
+	}
+	s.last, s.lastAt = sig, now
 	cold := sig == syscall.SIGQUIT || sig == syscall.SIGTERM && s.remap || sig == syscall.SIGINT && s.interrupted
 	warm := sig == syscall.SIGTERM || sig == syscall.SIGINT
 	leaving := s.leaving
@@ -55,6 +67,16 @@ func (s *shutdown) step(sig os.Signal, timeout time.Duration) (out os.Signal, so
 	// Celery: sleeps for the time. A warm shutdown lets go of what has not begun, and
 	// ends with the last task.
 	return syscall.SIGTERM, true
+}
+
+// echoes tells whether a signal is the one before, delivered once more. From the one
+// that counted: who keeps a key pressed is heard ten times a second.
+func (s *shutdown) echoes(now time.Time, sig os.Signal) bool {
+	switch sig {
+	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT:
+		return sig == s.last && now.Sub(s.lastAt) < echo
+	}
+	return false
 }
 
 // relay passes signals on until stop is called. timeout is that of a soft
@@ -80,7 +102,7 @@ func relay(in <-chan os.Signal, remap bool, timeout *atomic.Int64, log *zap.Logg
 				return
 			case sig := <-in:
 				wait := time.Duration(timeout.Load())
-				sig, soft := state.step(sig, wait)
+				sig, soft := state.step(time.Now(), sig, wait)
 				if soft {
 					log.Warn("Initiating Soft Shutdown, terminating in " + wait.String())
 					over = time.After(wait)

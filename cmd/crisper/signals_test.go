@@ -45,15 +45,53 @@ func TestSoftShutdownIsAWarmOneThatEndsInACold(t *testing.T) {
 		{"TERM remapped", true, time.Minute, []os.Signal{HUP, TERM, TERM}, "hangup terminated+ quit"},
 	} {
 		state := shutdown{remap: test.remap}
+		now := time.Unix(1e9, 0)
 		var got []string
 		for _, sig := range test.in {
-			out, soft := state.step(sig, test.soft)
+			now = now.Add(time.Second)
+			out, soft := state.step(now, sig, test.soft)
 			said := "nothing"
 			if out != nil {
 				said = out.String()
 			}
 			if soft {
 				said += "+"
+			}
+			got = append(got, said)
+		}
+		if all := strings.Join(got, " "); all != test.want {
+			t.Errorf("%s: %s, want %s", test.name, all, test.want)
+		}
+	}
+}
+
+func TestASignalThatIsDeliveredTwiceAtOnceCountsOnce(t *testing.T) {
+	const TERM, INT, QUIT, HUP = syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP
+	type at struct {
+		ms  time.Duration
+		sig os.Signal
+	}
+	for _, test := range []struct {
+		name string
+		soft time.Duration
+		in   []at
+		want string
+	}{
+		{"TERM", 0, []at{{0, TERM}, {1, TERM}}, "terminated nothing"},
+		{"INT", 0, []at{{0, INT}, {99, INT}}, "interrupt nothing"},
+		{"QUIT", time.Minute, []at{{0, QUIT}, {50, QUIT}}, "terminated nothing"},
+		{"a second one, also in pairs", 0, []at{{0, INT}, {1, INT}, {100, INT}, {101, INT}}, "interrupt nothing quit nothing"},
+		{"a stream of them is heard", 0, []at{{0, TERM}, {60, TERM}, {120, TERM}}, "terminated nothing terminated"},
+		{"another one at once", 0, []at{{0, TERM}, {1, INT}, {2, QUIT}}, "terminated interrupt quit"},
+		{"HUP is counted by the runtime", 0, []at{{0, HUP}, {1, HUP}}, "hangup hangup"},
+	} {
+		var state shutdown
+		var got []string
+		for _, in := range test.in {
+			out, _ := state.step(time.Unix(1e9, 0).Add(in.ms*time.Millisecond), in.sig, test.soft)
+			said := "nothing"
+			if out != nil {
+				said = out.String()
 			}
 			got = append(got, said)
 		}

@@ -22,6 +22,12 @@ type Process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
 	once sync.Once
+	// sent is the last signal that tells to leave, and when it was sent.
+	sent struct {
+		sync.Mutex
+		sig syscall.Signal
+		at  time.Time
+	}
 	// Written before done is closed, read after.
 	state  *os.ProcessState
 	exited time.Time
@@ -74,8 +80,23 @@ func (p *Process) wait() {
 // PID of the process itself.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Signal sends a signal to the process alone.
-func (p *Process) Signal(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
+// apart is the least time between two signals of a kind that count as two: a worker
+// takes what comes twice within 0.1 s for one that was delivered twice.
+const apart = 150 * time.Millisecond
+
+// Signal sends a signal to the process alone. The same one again means it again, so it
+// is sent when it can be understood so.
+func (p *Process) Signal(s syscall.Signal) error {
+	if s == syscall.SIGTERM || s == syscall.SIGINT || s == syscall.SIGQUIT {
+		p.sent.Lock()
+		defer p.sent.Unlock()
+		if s == p.sent.sig {
+			time.Sleep(time.Until(p.sent.at.Add(apart)))
+		}
+		p.sent.sig, p.sent.at = s, time.Now()
+	}
+	return p.cmd.Process.Signal(s)
+}
 
 // Kill is kill -9 of the process alone: its children must notice by themselves.
 func (p *Process) Kill() error { return p.Signal(syscall.SIGKILL) }
