@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -46,7 +47,7 @@ func (s *shell) state(ctx context.Context) (ops.State, error) {
 	if rt := s.runtime.Load(); rt != nil {
 		return rt.State(ctx)
 	}
-	return ops.State{Phase: "starting", Version: s.deps.Version}, nil
+	return ops.State{Phase: "starting", Version: s.deps.Version, PID: os.Getpid()}, nil
 }
 
 func (s *shell) drain() {

@@ -8,8 +8,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 
@@ -103,7 +101,7 @@ func (p *program) status(ctx context.Context, cmd *cobra.Command, args []string)
 func (p *program) askBeat(ctx context.Context, socket string) (beatops.State, error) {
 	paths := []string{socket}
 	if socket == "" {
-		paths = p.sockets()
+		paths, _ = ops.FindSockets(p.getenv) // without any, below
 	}
 	for _, path := range paths {
 		state, err := ops.NewClient(path).State(ctx)
@@ -132,21 +130,6 @@ func readBeat(state ops.State) (beatops.State, error) {
 		return own, fmt.Errorf("cannot read the state of the beat: %w", err)
 	}
 	return own, nil
-}
-
-// sockets are those of this user's processes, the newest first.
-func (p *program) sockets() []string {
-	paths, _ := filepath.Glob(filepath.Join(filepath.Dir(ops.DefaultSocket(p.getenv, 0)), "*.sock")) // only a bad pattern fails
-	more, _ := filepath.Glob(fmt.Sprintf("/tmp/crisper-%d/*.sock", os.Geteuid()))
-	paths = append(paths, more...)
-	age := func(path string) int64 {
-		if info, err := os.Stat(path); err == nil {
-			return -info.ModTime().UnixNano()
-		}
-		return 0
-	}
-	slices.SortStableFunc(paths, func(a, b string) int { return int(min(1, max(-1, age(a)-age(b)))) })
-	return slices.Compact(paths)
 }
 
 func statusOf(state beatops.State) beatStatus {

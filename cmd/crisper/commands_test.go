@@ -57,7 +57,13 @@ func runAdmin(t *testing.T) (path string, drained chan struct{}) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	path, drained = filepath.Join(dir, "w.sock"), make(chan struct{}, 1)
+	path = filepath.Join(dir, "w.sock")
+	return path, runAdminAt(t, path)
+}
+
+func runAdminAt(t *testing.T, path string) (drained chan struct{}) {
+	t.Helper()
+	drained = make(chan struct{}, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	listening, ended := make(chan string, 1), make(chan error, 1)
 	admin := ops.NewAdmin(ops.AdminOptions{
@@ -67,7 +73,7 @@ func runAdmin(t *testing.T) (path string, drained chan struct{}) {
 	go func() { ended <- admin.Run(ctx, path) }()
 	t.Cleanup(func() { cancel(); <-ended })
 	<-listening
-	return path, drained
+	return drained
 }
 
 func TestStateIsJSONInAPipe(t *testing.T) {
@@ -90,6 +96,50 @@ func TestDrainReachesTheWorker(t *testing.T) {
 	tr := newTrial(map[string]string{"CRISPER_SOCKET": path})
 	if code := tr.do(t, "drain"); code != 0 || tr.out.String() != "draining\n" {
 		t.Fatalf("exit code %d: %s", code, tr.err.String())
+	}
+	<-drained
+}
+
+func TestAmongSeveralWorkersNoneIsDrainedByAccident(t *testing.T) {
+	dir, err := os.MkdirTemp("/tmp", "cmd") // short enough for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	env := map[string]string{"XDG_RUNTIME_DIR": dir}
+	getenv := func(name string) string { return env[name] }
+	first := ops.DefaultSocket(getenv, 41)
+	drained := runAdminAt(t, first)
+	if found, err := ops.FindSockets(getenv); err != nil || len(found) > 1 {
+		t.Skipf("another worker of this user runs here: %v", found)
+	}
+	tr := newTrial(env)
+	if code := tr.do(t, "drain"); code != 0 {
+		t.Fatalf("the only one: exit code %d: %s", code, tr.err.String())
+	}
+	<-drained
+
+	second := ops.DefaultSocket(getenv, 42)
+	other := runAdminAt(t, second)
+	tr = newTrial(env)
+	if code := tr.do(t, "drain"); code != supervisor.ExitUsage {
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{"2 processes of this user answer", "--socket " + first + "  celery@pod, ", "--socket " + second + "  celery@pod, "} {
+		if !strings.Contains(tr.err.String(), want) {
+			t.Errorf("it says %q, want %q in it", tr.err.String(), want)
+		}
+	}
+	tr = newTrial(env)
+	if code := tr.do(t, "state"); code != 0 || !strings.Contains(tr.err.String(), second+" was started last") {
+		t.Errorf("state: exit code %d, it says %q", code, tr.err.String())
+	}
+	if len(drained)+len(other) > 0 {
+		t.Error("one was drained")
+	}
+	tr = newTrial(env)
+	if code := tr.do(t, "drain", "--socket", first); code != 0 {
+		t.Errorf("the one that is named: exit code %d: %s", code, tr.err.String())
 	}
 	<-drained
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -226,10 +227,10 @@ func TestADirectoryOfSomebodyElseIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheNewestWorkerThatAnswersIsFound(t *testing.T) {
+func TestTheWorkersThatAnswerAreFoundNewestFirst(t *testing.T) {
 	runtime := shortDir(t)
 	getenv := func(string) string { return runtime }
-	if _, err := FindSocket(getenv); err == nil || !strings.Contains(err.Error(), "no running worker found") {
+	if _, err := FindSockets(getenv); err == nil || !strings.Contains(err.Error(), "no running worker found") {
 		t.Skipf("another worker of this user runs here: %v", err)
 	}
 	older := DefaultSocket(getenv, 41)
@@ -244,8 +245,8 @@ func TestTheNewestWorkerThatAnswersIsFound(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if found, err := FindSocket(getenv); err != nil || found != newer {
-		t.Errorf("found %s, %v; want %s", found, err, newer)
+	if found, err := FindSockets(getenv); err != nil || !slices.Equal(found, []string{newer, older}) {
+		t.Errorf("found %s, %v; want %s, then %s", found, err, newer, older)
 	}
 }
 

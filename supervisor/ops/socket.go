@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -23,17 +24,16 @@ func DefaultSocket(getenv func(string) string, pid int) string {
 	return filepath.Join(socketDirs(getenv)[0], strconv.Itoa(pid)+".sock")
 }
 
-// FindSocket returns the socket of the worker that was started last and answers.
-// It looks in both places, because a shell in a pod may lack the environment
-// that the worker was started with.
-func FindSocket(getenv func(string) string) (string, error) {
+// FindSockets returns the sockets of this user's processes that answer, the one that
+// was started last first; with none the error is ErrNoWorker. It looks in both places,
+// because a shell in a pod may lack the environment that the worker was started with.
+func FindSockets(getenv func(string) string) ([]string, error) {
 	dirs := socketDirs(getenv)
-	for _, path := range newestFirst(dirs) {
-		if answers(path) {
-			return path, nil
-		}
+	paths := slices.DeleteFunc(newestFirst(dirs), func(path string) bool { return !answers(path) })
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("%w in %s; name its socket with --socket", ErrNoWorker, strings.Join(dirs, " or "))
 	}
-	return "", fmt.Errorf("%w in %s; name its socket with --socket", ErrNoWorker, strings.Join(dirs, " or "))
+	return paths, nil
 }
 
 // socketDirs are the places in order of preference. /tmp and not $TMPDIR,
