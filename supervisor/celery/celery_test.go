@@ -110,6 +110,40 @@ func TestAChildThatHasItsNumberIsTermedAndNotCountedFurther(t *testing.T) {
 	}
 }
 
+// Of what a solo worker runs nothing but the ring tells, and the pool has to know: one that
+// dies of its first task is no sign that none can be started (pool/testdata/poison.txt).
+func TestThePoolIsToldOfATaskThatRanWhenItsWorkerDied(t *testing.T) {
+	began := begins(1, "tag", "id", "proj.hog", 0)
+	for _, c := range []struct {
+		name     string
+		facts    []byte
+		maxTasks int
+		want     pool.State
+	}{
+		{"at work", began, 0, pool.Busy},
+		{"idle", nil, 0, pool.Ready},
+		{"after its task", append(slices.Clone(began), fact('e', 2, "id")...), 0, pool.Ready},
+		{"when it had its number", began, 1, pool.Draining},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := pool.Defaults(1)
+			cfg.MaxTasks, cfg.Surge = c.maxTasks, 0
+			l, worker := seated(t, cfg)
+			l.onSaid(1, said{Said: "counts", counts: counts{Accepted: c.maxTasks}})
+			if _, err := worker.hand.Read(c.facts); err != nil {
+				t.Fatal(err)
+			}
+			l.diesAtWork(worker)
+			if got := l.pool.Snapshot(time.Now())[0].State; got != c.want {
+				t.Errorf("the pool takes it for %s, want %s", got, c.want)
+			}
+			if n, last := l.pool.Impossible(); n > 0 {
+				t.Errorf("the pool met what cannot be: %s", last)
+			}
+		})
+	}
+}
+
 func TestAnAgentThatIsOffMakesTheWorkerCountAsReadyLater(t *testing.T) {
 	l, c := seated(t, pool.Defaults(1))
 	c.ready, c.begun = false, time.Now()

@@ -132,9 +132,20 @@ func (l *loop) onExit(c *child, cmd *exec.Cmd, killed int) {
 		text += "; what it said is in the log above"
 	}
 	l.watch.Left(uint64(c.id))
+	l.diesAtWork(c)
 	l.step(pool.ChildExited{Child: c.id, Status: text, OK: st.OK()})
 	l.giveBack(c, text)
 	l.goOn()
+}
+
+// diesAtWork tells the pool of a task that ran when its worker died: a worker that dies
+// of its first task is no sign that none can be started. Of tasks that run the pool hears
+// nothing before, since it knows one at a time; a solo worker does not even report them.
+func (l *loop) diesAtWork(c *child) {
+	if c.hand.Runs() && l.pool.MayTake(c.id) {
+		c.counted++
+		l.step(pool.TaskBegan{Child: c.id, Task: pool.TaskID(c.counted)})
+	}
 }
 
 // stop is Celery's warm shutdown.

@@ -119,7 +119,7 @@ func (p *Pool) obituary(c *child, status string) string {
 // vacate takes a dead child out, counts a failed start, and passes the seat on.
 func (p *Pool) vacate(now time.Time, c *child, reason Reason, detail string, acts []Action) []Action {
 	s := c.slot
-	failure, task := p.failure(now, c, reason), c.task
+	failure := p.failure(now, c, reason)
 	acts = p.move(c, Empty, reason, detail, acts)
 	delete(p.children, c.id)
 	switch c {
@@ -132,7 +132,7 @@ func (p *Pool) vacate(now time.Time, c *child, reason Reason, detail string, act
 		s.leaving = slices.DeleteFunc(s.leaving, func(l *child) bool { return l == c })
 	}
 	if failure {
-		return p.countFailure(now, s, task, reason, detail, acts)
+		return p.countFailure(now, c, reason, detail, acts)
 	}
 	if !c.ready.IsZero() && now.Sub(c.ready) >= p.cfg.BackoffMax {
 		s.failures = 0
@@ -154,18 +154,24 @@ func (p *Pool) failure(now time.Time, c *child, reason Reason) bool {
 // countFailure makes the slot wait and, in the end, the pool give up. A child
 // that died of its first task makes its slot wait, but is no sign that children
 // cannot be started.
-func (p *Pool) countFailure(now time.Time, s *slot, task TaskID, reason Reason, detail string, acts []Action) []Action {
+func (p *Pool) countFailure(now time.Time, c *child, reason Reason, detail string, acts []Action) []Action {
+	s := c.slot
 	s.failures++
 	s.why = reason
 	s.until = now.Add(p.backoff(s.failures))
-	if task != 0 {
+	if c.task != 0 {
 		return acts
 	}
-	return p.failing(now, fmt.Sprintf("%s: %s", reason, detail), acts)
+	what, why := "could be started", fmt.Sprintf("%s: %s", reason, detail)
+	if !c.ready.IsZero() {
+		what, why = "lived to end a task", fmt.Sprintf("%s %s after it was ready: %s", reason, now.Sub(c.ready).Round(time.Millisecond), detail)
+	}
+	return p.failing(now, what, why, acts)
 }
 
-// failing notes a failed start of a child or a zygote.
-func (p *Pool) failing(now time.Time, why string, acts []Action) []Action {
+// failing notes a failed start of a child or a zygote; what no child did, and why the
+// last one did not.
+func (p *Pool) failing(now time.Time, what, why string, acts []Action) []Action {
 	switch {
 	case p.healthy(now):
 		p.failingSince = time.Time{}
@@ -173,8 +179,8 @@ func (p *Pool) failing(now time.Time, why string, acts []Action) []Action {
 		p.failingSince = now
 	case p.cfg.GiveUpAfter > 0 && now.Sub(p.failingSince) >= p.cfg.GiveUpAfter && !p.gaveUp:
 		p.gaveUp = true
-		return append(acts, GiveUp{Reason: fmt.Sprintf("no child could be started for %s; the last: %s",
-			now.Sub(p.failingSince).Round(time.Second), why)})
+		return append(acts, GiveUp{Reason: fmt.Sprintf("no child %s for %s; the last: %s",
+			what, now.Sub(p.failingSince).Round(time.Second), why)})
 	}
 	return acts
 }
@@ -230,7 +236,7 @@ func (p *Pool) onGenerationLost(now time.Time, ev GenerationLost, acts []Action)
 	case ev.Generation > p.gen && p.asked:
 		p.genFailures++
 		p.genRetry = now.Add(p.backoff(p.genFailures + 1))
-		return p.failing(now, fmt.Sprintf("zygote of generation %d", ev.Generation), acts)
+		return p.failing(now, "could be started", fmt.Sprintf("zygote of generation %d", ev.Generation), acts)
 	}
 	return acts // a reload that came to nothing; the old zygote goes on
 }

@@ -77,6 +77,9 @@ func (h *Hand) began(t Task) {
 // Len is how many deliveries are in hand, as far as the agent can see them.
 func (h *Hand) Len() int { return len(h.deliveries) }
 
+// Runs says whether any task runs.
+func (h *Hand) Runs() bool { return len(h.tasks) > 0 }
+
 // Deliveries are those in hand that were taken before a time (Unix), in order.
 func (h *Hand) Deliveries(before float64) []broker.Held {
 	var list []*delivery
