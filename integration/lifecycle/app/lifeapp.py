@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 
 from sample import app, journalled
 
@@ -20,3 +21,18 @@ def orphans(number):
     """As many processes whose parent is gone before they are."""
     script = "i=0; while [ $i -lt %d ]; do (sleep 0.2 &); i=$((i + 1)); done" % number
     return os.waitstatus_to_exitcode(os.system(script))
+
+
+@app.task
+@journalled
+def hog_when(path):
+    """Takes memory as long as the file says "eat", until the kernel ends it, and ends by
+    itself when it says "enough"."""
+    held, wish = [], ""
+    while wish != "enough":
+        if os.path.exists(path):
+            with open(path) as f:
+                wish = f.read()
+        if wish == "eat":
+            held.append(bytearray(os.urandom(1 << 20)) * 8)
+        time.sleep(0.02)  # others in the process run on meanwhile

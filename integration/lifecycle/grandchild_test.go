@@ -1,0 +1,129 @@
+//go:build integration
+
+package lifecycle
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"crisper/integration/bench/proctree"
+	"crisper/integration/harness"
+	"crisper/supervisor/process"
+)
+
+// In prefork the grandchild is a process of Celery's pool, which Celery replaces: only
+// what it ran is cut off. In the other pools it is something that a task left behind.
+func playKillOfAGrandchild(l *life) {
+	l.start()
+	l.ready()
+	if l.c.pool() != "prefork" {
+		left := harness.Got(l.g.client.Send(harness.Task{Name: "lifeapp.linger", Args: []any{300}}))(l.t)
+		harness.Must(l.t, l.g.Journal.UntilEnded(l.wait(), left))
+	}
+	l.fill()
+	parent := l.victim()
+	below := harness.Got(process.Children(parent))(l.t)
+	if len(below) == 0 { // the lingering one is another worker's
+		for _, pid := range l.workers() {
+			below = append(below, harness.Got(process.Children(pid))(l.t)...)
+		}
+	}
+	victim := l.busiest(below)
+	if l.c.pool() == "prefork" && l.c.transport() == "filesystem" && l.c.load() == "idle" {
+		_, others := waitsForATask(l.t, below) // see the test below for the other
+		victim = others[0]
+	}
+	harness.Must(l.t, syscall.Kill(victim, syscall.SIGKILL))
+	l.goesOn()
+	if !proctree.Alive(parent) {
+		l.t.Error("the whole worker went with it")
+	}
+	l.endsAfterTERM()
+	l.judge(grandchild)
+}
+
+// busiest is one that runs a task, or the first.
+func (l *life) busiest(pids []int) int {
+	l.t.Helper()
+	if len(pids) == 0 {
+		l.t.Fatal("there is no grandchild")
+	}
+	busy := l.running()
+	for _, pid := range pids {
+		if busy[pid] {
+			return pid
+		}
+	}
+	return pids[0]
+}
+
+// waitsForATask tells the processes of an idle prefork pool on the filesystem apart.
+// Without an event loop they take their tasks from one pipe under one lock (billiard's
+// SimpleQueue, 4.2.4): one waits in the pipe and has the lock, the others wait for that.
+func waitsForATask(t *testing.T, pool []int) (reader int, others []int) {
+	t.Helper()
+	harness.Must(t, harness.Until(harness.Deadline(t, patience), "one pool process to wait for a task and the others for it", func() bool {
+		reader, others = 0, nil
+		for _, pid := range pool {
+			switch at := waitsIn(pid); {
+			case strings.Contains(at, "pipe"):
+				reader = pid
+			case strings.Contains(at, "futex"):
+				others = append(others, pid)
+			}
+		}
+		return reader != 0 && len(others) == len(pool)-1
+	}))
+	return reader, others
+}
+
+// waitsIn is the kernel's function in which a process sleeps.
+func waitsIn(pid int) string {
+	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/wchan", pid))
+	return string(name)
+}
+
+// A lock of billiard's dies with the process that has it: nobody of the pool, nor any
+// process that Celery puts in its place, gets a task from then on. That is so with
+// Celery's own worker; crisper adds nothing, and what it promises is that the pod leaves
+// all the same. When Celery's worker passes here no more, this test and the choice of the
+// victim above can go.
+func TestOnFilesCelerysPoolStandsStillForEverWhenTheProcessThatWaitsForATaskIsKilled(t *testing.T) {
+	for _, own := range []bool{true, false} {
+		t.Run(map[bool]string{true: "Celery's own worker", false: "crisper exec"}[own], func(t *testing.T) {
+			t.Parallel()
+			c := cell{"KILL-grandchild", "idle", "filesystem", "prefork", "exec"}
+			l := &life{t: t, c: c, g: newGround(t, c, nil)}
+			if own {
+				l.Worker = harness.Got(l.g.StartStock(l.g.app, "-P", c.pool(), "-c", "2"))(t)
+			} else {
+				l.start("--grace", "6")
+			}
+			l.says(`@\S+ ready\.`)
+			parent := l.PID()
+			if !own {
+				parent = l.workers()[0]
+			}
+			reader, _ := waitsForATask(t, harness.Got(process.Children(parent))(t))
+			harness.Must(t, syscall.Kill(reader, syscall.SIGKILL))
+			id := harness.Got(l.g.client.Send(harness.T("tick")))(t)
+			l.says(`tick\[` + id + `\] received`)
+			harness.Must(t, harness.Until(l.wait(), "all of the pool to wait for the dead one", func() bool {
+				now, err := process.Children(parent)
+				return err == nil && len(now) == 2 && strings.Contains(waitsIn(now[0]), "futex") && strings.Contains(waitsIn(now[1]), "futex")
+			}))
+			time.Sleep(5 * time.Second) // that nothing happens is what is tested
+			if r := l.runs()[id]; r.Starts > 0 {
+				t.Errorf("the task ran: %+v", r)
+			}
+			if !own {
+				l.send(TERM)
+				l.ends(killed)
+			}
+		})
+	}
+}
