@@ -28,6 +28,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) (exit int, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
 		cancel()
+		s.admin.Leave()
 		if errors.Is(err, ErrElsewhere) {
 			s.background.Wait()
 		}
@@ -52,6 +53,8 @@ type shell struct {
 	// early is told of a drain that is asked for before there is a runtime. Capacity
 	// 1: once is enough.
 	early chan struct{}
+	// admin is the control socket; nil: there is none.
+	admin *ops.Admin
 	// background are the reaper, the probes and the admin socket. Their end is waited
 	// for only when somebody else takes over here: leaving must not take longer.
 	background sync.WaitGroup

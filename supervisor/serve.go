@@ -27,9 +27,9 @@ func (s *shell) serve(ctx context.Context, gatherer prometheus.Gatherer) {
 		})
 	}
 	if s.cfg.Socket != "" {
-		admin := ops.NewAdmin(ops.AdminOptions{State: s.state, Drain: s.drain, Reload: s.reload})
+		s.admin = ops.NewAdmin(ops.AdminOptions{State: s.state, Drain: s.drain, Reload: s.reload})
 		s.background.Go(func() {
-			if err := admin.Run(ctx, s.cfg.Socket); err != nil {
+			if err := s.admin.Run(ctx, s.cfg.Socket); err != nil {
 				s.log.Error("cannot serve the admin socket", zap.String("path", s.cfg.Socket), zap.Error(err))
 			}
 		})

@@ -80,7 +80,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) (err error) {
 	s.stop = stop
 	s.loopAt.Store(time.Now().UnixNano())
 	go s.listen(pages)
-	s.serve(pages)
+	defer s.serve(pages).Leave()
 	err = s.run(campaign)
 	s.stopping.Store(true)
 	s.apps.close()

@@ -67,7 +67,8 @@ func (s *service) server() string {
 	return ""
 }
 
-func (s *service) serve(ctx context.Context) {
+// serve starts the probes and the admin socket, which it returns; nil: there is none.
+func (s *service) serve(ctx context.Context) *admin.Admin {
 	if s.cfg.HTTP != "" {
 		server := ops.NewServer(ops.Options{Health: s.health, State: s.state, Gatherer: s.metrics.Registry()})
 		go func() {
@@ -80,7 +81,7 @@ func (s *service) serve(ctx context.Context) {
 		}()
 	}
 	if s.cfg.Socket == "" {
-		return
+		return nil
 	}
 	socket := admin.NewAdmin(admin.AdminOptions{
 		State: s.adminState, Drain: func() { s.leave("drain") }, Reload: func() { s.reload("the admin socket") },
@@ -90,6 +91,7 @@ func (s *service) serve(ctx context.Context) {
 			s.log.Error("cannot serve the admin socket", zap.String("path", s.cfg.Socket), zap.Error(err))
 		}
 	}()
+	return socket
 }
 
 func (s *service) health() ops.Health {

@@ -81,7 +81,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) (exit int, err error) {
 	l.life, end = context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	l.reap(ctx)
-	l.serve(ctx)
+	defer l.serve(ctx).Leave()
 	return l.run(ctx)
 }
 

@@ -13,7 +13,8 @@ import (
 	"crisper/supervisor/pool"
 )
 
-func (l *loop) serve(ctx context.Context) {
+// serve starts the probes and the admin socket, which it returns; nil: there is none.
+func (l *loop) serve(ctx context.Context) (admin *ops.Admin) {
 	if l.cfg.HTTP != "" {
 		server := ops.NewServer(ops.Options{Health: l.probed, State: l.state, Gatherer: l.registry,
 			Listening: func(addr net.Addr) {
@@ -26,7 +27,7 @@ func (l *loop) serve(ctx context.Context) {
 		}()
 	}
 	if l.cfg.Socket != "" {
-		admin := ops.NewAdmin(ops.AdminOptions{State: l.state,
+		admin = ops.NewAdmin(ops.AdminOptions{State: l.state,
 			Drain: func() { l.post(l.drain) }, Reload: func() { l.post(l.reload) }})
 		go func() {
 			if err := admin.Run(ctx, l.cfg.Socket); err != nil {
@@ -34,6 +35,7 @@ func (l *loop) serve(ctx context.Context) {
 			}
 		}()
 	}
+	return admin
 }
 
 // publish leaves a snapshot for the probes. Ready is who has a worker that takes

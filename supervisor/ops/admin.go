@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -27,6 +28,10 @@ type AdminOptions struct {
 type Admin struct {
 	opts    AdminOptions
 	handler http.Handler
+
+	mu       sync.Mutex // guards the following
+	listener net.Listener
+	left     bool
 }
 
 // NewAdmin makes an Admin; Run opens it.
@@ -42,17 +47,56 @@ func NewAdmin(opts AdminOptions) *Admin {
 	return a
 }
 
-// Run listens on the Unix socket at path and serves until ctx ends. The socket
-// is removed at the end.
+// Run listens on the Unix socket at path and serves until ctx ends or Leave is called.
+// The socket is removed at the end.
 func (a *Admin) Run(ctx context.Context, path string) error {
-	listener, err := listenPrivate(path)
+	listener, err := a.listen(path)
 	if err != nil {
 		return fmt.Errorf("cannot open the admin socket: %w", err)
+	}
+	if listener == nil {
+		return nil
 	}
 	if a.opts.Listening != nil {
 		a.opts.Listening(path)
 	}
-	return serve(ctx, &http.Server{Handler: a.handler, ConnContext: withPeer}, listener)
+	err = serve(ctx, &http.Server{Handler: a.handler, ConnContext: withPeer}, listener)
+	if a.hasLeft() {
+		return nil // it could not go on, and need not
+	}
+	return err
+}
+
+// listen opens the socket, unless we have left: then there is no listener.
+func (a *Admin) listen(path string) (net.Listener, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.left {
+		return nil, nil
+	}
+	listener, err := listenPrivate(path)
+	a.listener = listener
+	return listener, err
+}
+
+func (a *Admin) hasLeft() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.left
+}
+
+// Leave removes the socket, before it returns and however Run got on: for a process
+// that ends and does not wait for Run. Nil and a second call are fine.
+func (a *Admin) Leave() {
+	if a == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.left = true
+	if a.listener != nil {
+		_ = a.listener.Close() // removes the file; an error means that it is closed
+	}
 }
 
 func post(do func(), said string) http.HandlerFunc {

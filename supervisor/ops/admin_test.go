@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -72,6 +73,31 @@ func TestTheSocketTellsTheStateAndTakesOrders(t *testing.T) {
 	if err := client.Reload(t.Context()); err != nil || <-orders != "reload" {
 		t.Errorf("reload: %v", err)
 	}
+}
+
+func TestTheSocketIsGoneWhenItsProcessLeaves(t *testing.T) {
+	path := filepath.Join(shortDir(t), "7.sock")
+	listening := make(chan string, 1)
+	opts := AdminOptions{Listening: func(path string) { listening <- path }}
+	admin, ended := NewAdmin(opts), make(chan error, 1)
+	go func() { ended <- admin.Run(t.Context(), path) }()
+	<-listening
+	admin.Leave()
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is left behind: %v", err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+
+	early := NewAdmin(opts)
+	early.Leave() // before Run came to open it
+	early.Leave()
+	if err := early.Run(t.Context(), path); err != nil || len(listening) > 0 {
+		t.Errorf("Run after the end: %v", err)
+	}
+	var none *Admin
+	none.Leave()
 }
 
 func TestAnOrderThatIsNotOfferedIsRefused(t *testing.T) {

@@ -77,7 +77,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) (exit int, why string, err 
 	l.openCgroup()
 	reaped := l.reap(ctx)
 	defer func() { cancel(); <-reaped }() // nothing is collected for us after our end
-	l.serve(ctx, registry)
+	defer l.serve(ctx, registry).Leave()
 	l.run(ctx)
 	process.TerminationMessage(cfg.TerminationLog, lastWords(l.exit, l.why))
 	return l.exit, l.why, nil

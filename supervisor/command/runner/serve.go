@@ -14,9 +14,9 @@ import (
 	"crisper/supervisor/ops"
 )
 
-// serve starts the probes and the admin socket. That they cannot be served is no
+// serve starts the probes and the admin socket, which it returns; nil: there is none. That they cannot be served is no
 // reason not to run the command: two of them in one pod is a usual case.
-func (l *loop) serve(ctx context.Context, gatherer prometheus.Gatherer) {
+func (l *loop) serve(ctx context.Context, gatherer prometheus.Gatherer) (admin *ops.Admin) {
 	if l.cfg.HTTP != "" {
 		server := ops.NewServer(ops.Options{Health: l.probed, State: l.state, Gatherer: gatherer,
 			Listening: func(addr net.Addr) {
@@ -29,7 +29,7 @@ func (l *loop) serve(ctx context.Context, gatherer prometheus.Gatherer) {
 		}()
 	}
 	if l.cfg.Socket != "" {
-		admin := ops.NewAdmin(ops.AdminOptions{State: l.state,
+		admin = ops.NewAdmin(ops.AdminOptions{State: l.state,
 			Drain: func() { l.post(func() { l.step(command.DrainRequested{}) }) }})
 		go func() {
 			if err := admin.Run(ctx, l.cfg.Socket); err != nil {
@@ -37,6 +37,7 @@ func (l *loop) serve(ctx context.Context, gatherer prometheus.Gatherer) {
 			}
 		}()
 	}
+	return admin
 }
 
 // publish leaves a snapshot for the probes.
