@@ -239,7 +239,11 @@ func parseEvent(frame wire.Frame) (ZygoteEvent, error) {
 	switch frame.Kind {
 	case wire.Loaded:
 		var e LoadedEvent
-		return decoded(frame, &e.Info, func() ZygoteEvent { return e })
+		event, err := decoded(frame, &e.Info, func() ZygoteEvent { return e })
+		if err != nil {
+			return FailedEvent{Err: fmt.Errorf("what it says of itself cannot be read: %w", err)}, nil
+		}
+		return event, nil
 	case wire.Forked:
 		var e struct {
 			Child uint64 `json:"child"`

@@ -7,6 +7,8 @@ import socket
 import threading
 import weakref
 
+from . import numbers
+
 WORKER_FIELDS = ('concurrency', 'loglevel', 'logfile', 'max_tasks_per_child', 'max_memory_per_child',
                  'time_limit', 'soft_time_limit', 'prefetch_multiplier', 'task_events',
                  'statedb', 'pool_cls', 'disable_rate_limits', 'worker_lost_wait', 'optimization',
@@ -127,9 +129,14 @@ def task_of(task):
         'track_started': bool(task.track_started), 'ignore_result': bool(task.ignore_result),
         'store_errors_even_if_ignored': bool(task.store_errors_even_if_ignored),
         'send_events': bool(task.send_events),
-        'time_limit': float(task.time_limit or 0), 'soft_time_limit': float(task.soft_time_limit or 0),
-        'rate_limit': jsonable(task.rate_limit), 'max_retries': task.max_retries,
+        'time_limit': numbers.of_task(task, 'time_limit'), 'soft_time_limit': numbers.of_task(task, 'soft_time_limit'),
+        'rate_limit': jsonable(task.rate_limit), 'max_retries': whole(task.max_retries),
     }
+
+
+def whole(value):
+    """A number of retries; None: no limit. What is none is the task's own affair."""
+    return value if value is None or isinstance(value, int) else None
 
 
 def ack_flag(task, name):

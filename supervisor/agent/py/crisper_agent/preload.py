@@ -10,6 +10,8 @@ import sys
 import time
 import traceback
 
+from . import numbers
+
 MISSING_MODULE = 'Unable to load celery application.\nThe module {0} was not found.'
 BROKEN_MODULE = ('Unable to load celery application.\n'
                  'While trying to load the module {0} the following error occurred:\n{1}')
@@ -26,7 +28,8 @@ class LoadError(Exception):
 
 
 class BadSetting(LoadError):
-    """What was typed after the options is no setting; Celery takes it for wrong usage."""
+    """A setting cannot be what it is. Of what was typed after the options Celery says
+    that it is wrong usage; for what the app says it is the same here."""
 
 
 class Loaded:
@@ -40,7 +43,7 @@ def load(options):
     began = time.monotonic()
     enter_environment(options)
     app = find_app(options.get('app'))
-    worker = make_worker(app, options)
+    worker = check_numbers(app, lambda: make_worker(app, options))
     finish_setup(app, worker)
     return Loaded(app, worker, time.monotonic() - began)
 
@@ -82,6 +85,21 @@ def find_app(name):
         raise LoadError(MISSING_APP.format(said)) from exc
     except Exception as exc:
         raise LoadError(BROKEN_MODULE.format(name, traceback.format_exc())) from exc
+
+
+def check_numbers(app, make):
+    """make(), with a word about the setting that it stumbled over, or that we would."""
+    try:
+        made = make()
+    except (ValueError, TypeError) as exc:
+        wrong = numbers.wrong(app.conf)
+        if wrong:
+            raise BadSetting('; '.join(wrong)) from exc
+        raise
+    wrong = numbers.wrong(app.conf, numbers.READ_BY_US)
+    if wrong:
+        raise BadSetting('; '.join(wrong))
+    return made
 
 
 def make_worker(app, options):
