@@ -25,6 +25,15 @@
 //	                       moment, or the broker still held the message. At-least-once means this; it is counted apart so that "doubled"
 //	                       can be promised to be 0
 //
+// Celery's own: in the row of half-open connections of whole Celery workers, what the
+// client inside them (kombu) lost or doubled is counted apart, if what redis-server was
+// told shows it, and only then (wire.go):
+//
+//	lost      it was popped by BRPOP and never written into unacked; nobody else took it
+//	          away, and it does not wait
+//	doubled   before each further taking kombu itself had put it back, no script of ours,
+//	          and no HDEL of its tag had arrived by then
+//
 // Lost is judged when everything has been decided, or at the end of the patience that the
 // fault's row states.
 //

@@ -40,10 +40,14 @@ type verdict struct {
 	// Of these, the late-acknowledged ones.
 	LostLate    int `json:"lost_late"`
 	DoubledLate int `json:"doubled_late"`
-	Again       int `json:"again"`    // see doc.go
-	Recorded    int `json:"recorded"` // cut off and recorded as failed
-	Rerun       int `json:"rerun"`    // cut off and run again
-	bad         []string
+	// Not among these: what Celery's own client did, by evidence (wire.go).
+	CelerysLost    int `json:"celerys_lost,omitempty"`
+	CelerysDoubled int `json:"celerys_doubled,omitempty"`
+
+	Again    int `json:"again"`    // see doc.go
+	Recorded int `json:"recorded"` // cut off and recorded as failed
+	Rerun    int `json:"rerun"`    // cut off and run again
+	bad      []string
 }
 
 func (v *verdict) add(o verdict) {
@@ -52,6 +56,8 @@ func (v *verdict) add(o verdict) {
 	v.Doubled += o.Doubled
 	v.LostLate += o.LostLate
 	v.DoubledLate += o.DoubledLate
+	v.CelerysLost += o.CelerysLost
+	v.CelerysDoubled += o.CelerysDoubled
 	v.Again += o.Again
 	v.Recorded += o.Recorded
 	v.Rerun += o.Rerun
@@ -63,7 +69,16 @@ type struck struct {
 	held map[string]bool // by task id; nil: it could not be asked
 
 	tolerance tolerance
+	evidence  evidence // zero: nothing is excused
 }
+
+// evidence tells which tasks were lost or doubled by Celery's own client.
+type evidence struct {
+	lost, doubled func(id string) bool
+}
+
+func (e evidence) excusesLoss(id string) bool     { return e.lost != nil && e.lost(id) }
+func (e evidence) excusesDoubling(id string) bool { return e.doubled != nil && e.doubled(id) }
 
 // judge applies the rules of doc.go.
 func judge(tasks []sent, runs map[string][]attempt, records map[string]record, fault struck) verdict {
@@ -73,17 +88,21 @@ func judge(tasks []sent, runs map[string][]attempt, records map[string]record, f
 		switch {
 		case len(ends) == 0 && records[t.id].state == failure:
 			v.Recorded++
+		case len(ends) == 0 && fault.evidence.excusesLoss(t.id):
+			v.CelerysLost++
 		case len(ends) == 0:
 			v.Lost++
 			v.LostLate += one(t.late)
 			v.bad = append(v.bad, "lost "+t.id)
 		}
 		switch {
+		case t.late && len(ends) > 1 && unheard(t.id, ends[0], records[t.id], fault):
+			v.Again++
+		case (starts > 1 && !t.late || len(ends) > 1) && fault.evidence.excusesDoubling(t.id):
+			v.CelerysDoubled++
 		case !t.late && starts > 1:
 			v.Doubled++
 			v.bad = append(v.bad, "doubled "+t.id)
-		case t.late && len(ends) > 1 && unheard(t.id, ends[0], records[t.id], fault):
-			v.Again++
 		case t.late && len(ends) > 1:
 			v.Doubled++
 			v.DoubledLate++

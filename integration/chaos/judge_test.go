@@ -1,6 +1,7 @@
 package main
 
 import (
+	"reflect"
 	"testing"
 	"time"
 )
@@ -42,7 +43,7 @@ func TestTheVerdictFollowsFromWhatTasksWroteAndWhatWasRecorded(t *testing.T) {
 		{"a late task that was acknowledged too late is doubled", late, runs(whole(8, 8.9), whole(11, 12)), record{success, at(9)}, verdict{Doubled: 1}, held},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := judge([]sent{{"x", c.late}}, map[string][]attempt{"x": c.runs}, map[string]record{"x": c.seen}, struck{at(10), c.held, strict})
+			got := judge([]sent{{"x", c.late}}, map[string][]attempt{"x": c.runs}, map[string]record{"x": c.seen}, struck{at(10), c.held, strict, evidence{}})
 			c.want.Tasks, got.bad = 1, nil
 			if got.Lost != c.want.Lost || got.Doubled != c.want.Doubled || got.Again != c.want.Again ||
 				got.Recorded != c.want.Recorded || got.Rerun != c.want.Rerun {
@@ -52,23 +53,51 @@ func TestTheVerdictFollowsFromWhatTasksWroteAndWhatWasRecorded(t *testing.T) {
 	}
 }
 
+func TestWhatCelerysOwnClientDidIsCountedApartAndNothingElse(t *testing.T) {
+	yes, no := func(string) bool { return true }, func(string) bool { return false }
+	gone, twice := map[string][]attempt{}, map[string][]attempt{"x": runs(whole(8, 9), whole(11, 12))}
+	for _, c := range []struct {
+		name     string
+		late     bool
+		runs     map[string][]attempt
+		evidence evidence
+		want     verdict
+	}{
+		{"lost by kombu", false, gone, evidence{yes, no}, verdict{CelerysLost: 1}},
+		{"late, lost by kombu", true, gone, evidence{yes, no}, verdict{CelerysLost: 1}},
+		{"lost, and not by kombu", false, gone, evidence{no, yes}, verdict{Lost: 1}},
+		{"lost, without evidence", false, gone, evidence{}, verdict{Lost: 1}},
+		{"doubled by kombu", false, twice, evidence{no, yes}, verdict{CelerysDoubled: 1}},
+		{"late, doubled by kombu", true, twice, evidence{no, yes}, verdict{CelerysDoubled: 1}},
+		{"doubled, and not by kombu", false, twice, evidence{yes, no}, verdict{Doubled: 1}},
+		{"late, doubled, and not by kombu", true, twice, evidence{yes, no}, verdict{Doubled: 1, DoubledLate: 1}},
+		{"doubled, without evidence", false, twice, evidence{}, verdict{Doubled: 1}},
+	} {
+		got := judge([]sent{{"x", c.late}}, c.runs, map[string]record{"x": {success, at(9.01)}}, struck{at(10), nil, strict, c.evidence})
+		c.want.Tasks, got.bad = 1, nil
+		if !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
+
 func TestOnABusyMachineASettlementMayBeLateButNothingMayBeLostOrRunForNoReason(t *testing.T) {
 	slow := map[string][]attempt{"x": runs(whole(9, 9.7), whole(11, 12))}
 	stored := map[string]record{"x": {success, at(9.75)}}
-	if v := judge([]sent{{"x", true}}, slow, stored, struck{at(10), nil, strict}); v.Doubled != 1 {
+	if v := judge([]sent{{"x", true}}, slow, stored, struck{at(10), nil, strict, evidence{}}); v.Doubled != 1 {
 		t.Errorf("on a quiet machine: %+v, want doubled", v)
 	}
-	if v := judge([]sent{{"x", true}}, slow, stored, struck{at(10), nil, onABusyMachine}); v.Again != 1 || v.Doubled != 0 {
+	if v := judge([]sent{{"x", true}}, slow, stored, struck{at(10), nil, onABusyMachine, evidence{}}); v.Again != 1 || v.Doubled != 0 {
 		t.Errorf("on a busy machine: %+v, want run again", v)
 	}
-	if v := judge([]sent{{"x", true}}, slow, stored, struck{at(10), map[string]bool{"x": false}, onABusyMachine}); v.Doubled != 1 {
+	if v := judge([]sent{{"x", true}}, slow, stored, struck{at(10), map[string]bool{"x": false}, onABusyMachine, evidence{}}); v.Doubled != 1 {
 		t.Errorf("when the broker had heard of it: %+v, want doubled", v)
 	}
 	early := map[string][]attempt{"x": runs(whole(8, 8.1), whole(11, 12))}
-	if v := judge([]sent{{"x", true}}, early, stored, struck{at(10), nil, onABusyMachine}); v.Doubled != 1 {
+	if v := judge([]sent{{"x", true}}, early, stored, struck{at(10), nil, onABusyMachine, evidence{}}); v.Doubled != 1 {
 		t.Errorf("long before the fault: %+v, want doubled", v)
 	}
-	if v := judge([]sent{{"x", false}}, map[string][]attempt{"x": runs(cut(9))}, nil, struck{at(10), nil, onABusyMachine}); v.Lost != 1 {
+	if v := judge([]sent{{"x", false}}, map[string][]attempt{"x": runs(cut(9))}, nil, struck{at(10), nil, onABusyMachine, evidence{}}); v.Lost != 1 {
 		t.Errorf("cut off and not recorded: %+v, want lost", v)
 	}
 }

@@ -23,6 +23,7 @@ type lane struct {
 	tolerance
 	bed     *harness.Bed
 	broker  *harness.Redis
+	wire    *wire          // what the broker is told; nil where no evidence is asked for
 	proxy   *harness.Proxy // before the broker; nil where no fault needs it
 	freezer *freezer       // the same, of our own
 	app     harness.App    // as workers see it
@@ -50,12 +51,17 @@ func newLane(ctx context.Context, side, name string, needs needs, seed uint64, a
 }
 
 // needs says what a row wants besides a broker.
-type needs struct{ durable, proxy bool }
+type needs struct{ durable, proxy, wire bool }
 
 func (l *lane) lay(ctx context.Context, n needs) error {
 	var err error
 	if l.broker, err = l.bed.StartRedis(ctx, harness.RedisOptions{Durable: n.durable}); err != nil {
 		return err
+	}
+	if n.wire {
+		if l.wire, err = tap(l.bed, l.broker); err != nil {
+			return err
+		}
 	}
 	results, err := l.bed.StartRedis(ctx, harness.RedisOptions{})
 	if err != nil {
@@ -200,13 +206,10 @@ func (t *trial) untilRunning(ctx context.Context, n int) (map[string]int, error)
 func (t *trial) decide(ctx context.Context, patience time.Duration) error {
 	limited, cancel := context.WithTimeout(ctx, patience*t.lane.times)
 	defer cancel()
+	began := time.Now()
 	err := t.until(limited, "all tasks to be decided", func(b *book) bool {
-		for _, s := range t.sent {
-			if !b.ended(s.id) && !b.failed(s.id) && !t.forgone[s.id] {
-				return false
-			}
-		}
-		return true
+		open := t.undecided()
+		return len(open) == 0 || time.Since(began) > longOnTheWay && t.allLostByCelery(limited, open)
 	})
 	if err == nil {
 		err = t.lane.broker.UntilEmpty(limited, queue)
@@ -217,8 +220,21 @@ func (t *trial) decide(ctx context.Context, patience time.Duration) error {
 	if err := t.lane.book.refresh(); err != nil {
 		return err
 	}
-	t.verdict = judge(t.sent, t.lane.book.runs, t.lane.book.records, struck{t.fault, t.held, t.lane.tolerance})
+	known, err := t.evidence(ctx)
+	if err != nil {
+		return err
+	}
+	t.verdict = judge(t.sent, t.lane.book.runs, t.lane.book.records, struck{t.fault, t.held, t.lane.tolerance, known})
 	return ctx.Err()
+}
+
+func (t *trial) undecided() (open []string) {
+	for _, s := range t.sent {
+		if b := t.lane.book; !b.ended(s.id) && !b.failed(s.id) && !t.forgone[s.id] {
+			open = append(open, s.id)
+		}
+	}
+	return open
 }
 
 // pause waits a random time, so that faults do not always strike the same line.

@@ -18,12 +18,34 @@ type report struct {
 
 var headings = []string{"fault", "trials", "tasks", "lost", "doubled", "recorded as failed", "cut off and run again", "recovery p50 / max", "recovery is"}
 
+// beforeCelerys is where the column stands of what Celery's own client lost and doubled,
+// in the tables of whole Celery workers.
+const beforeCelerys = 5
+
 func (r report) table() [][]string {
-	rows := [][]string{headings}
+	rows, wide := [][]string{headings}, r.Side == wrappedSide || r.Side == besideSide
 	for _, each := range r.Rows {
 		rows = append(rows, each.cells())
 	}
+	if !wide {
+		return rows
+	}
+	for i := range rows {
+		text := "Celery's own"
+		if i > 0 {
+			text = r.Rows[i-1].celerys()
+		}
+		rows[i] = slices.Insert(slices.Clone(rows[i]), beforeCelerys, text)
+	}
 	return rows
+}
+
+// celerys is "–" where no evidence is asked for: then all counts as ours.
+func (r row) celerys() string {
+	if !r.Evidence || r.Skipped != "" {
+		return "–"
+	}
+	return fmt.Sprintf("%d lost, %d doubled", r.CelerysLost, r.CelerysDoubled)
 }
 
 func (r row) cells() []string {

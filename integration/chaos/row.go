@@ -17,7 +17,8 @@ type row struct {
 	Promise  string `json:"promise,omitempty"` // for which tasks lost and doubled must be 0; empty: for all
 	Trials   int    `json:"trials"`
 	verdict
-	Seconds []float64 `json:"recovery_seconds"`
+	Evidence bool      `json:"evidence,omitempty"` // of what Celery's own client did
+	Seconds  []float64 `json:"recovery_seconds"`
 	// Notes are things promised that did not happen; Kept are the directories of
 	// trials with something lost, doubled or noted; Errors are trials that could
 	// not be carried out.
@@ -48,7 +49,7 @@ type runner struct {
 }
 
 func (r *runner) run(ctx context.Context, f fault) row {
-	r.row = row{Name: f.name, Title: f.title, Recovery: f.recovery, Promise: f.promise}
+	r.row = row{Name: f.name, Title: f.title, Recovery: f.recovery, Promise: f.promise, Evidence: f.needs.wire}
 	if f.noStock != "" && r.side == stockSide {
 		r.row.Skipped = f.noStock
 		return r.row
@@ -135,6 +136,9 @@ func (r *runner) note(l *lane, t *trial) bool {
 	}
 	if t.note != "" {
 		r.row.Notes = append(r.row.Notes, t.note)
+	}
+	if v := t.verdict; v.CelerysLost+v.CelerysDoubled > 0 {
+		r.say("  %s trial %d: Celery's own client lost %d, doubled %d", r.row.Name, r.row.Trials, v.CelerysLost, v.CelerysDoubled)
 	}
 	good := r.row.broken(t.verdict) == 0 && t.note == ""
 	if good {

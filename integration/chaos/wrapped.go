@@ -42,7 +42,7 @@ func wrappedFaults() []fault {
 		{name: "redis-restart", title: "redis-server killed and started again under load", recovery: "redis back → first task started",
 			needs: needs{durable: true}, patience: slow, setup: workerOf("", "-c", "3"), trial: restartRedis},
 		{name: "half-open", title: "connections to redis half-open for some seconds under load", recovery: "route back → first task started",
-			needs: needs{proxy: true}, patience: slow, setup: workerOf("", "-c", "3"), trial: halfOpen},
+			needs: needs{proxy: true, wire: true}, patience: slow, setup: workerOf("", "-c", "3"), trial: halfOpen},
 	}
 }
 
