@@ -28,10 +28,12 @@ takes one process for want of memory before the kernel takes the container, keep
   crisper exec -- python job.py
   crisper exec --grace 30 --pre-stop-delay 5s -- uvicorn proj:app
   crisper exec --stop-signal QUIT -- nginx -g 'daemon off;'
+  crisper exec --children 2 --max-tasks-per-child 1000 -- celery -A proj worker -c 8
 
 Nothing is injected, except into ` + "`celery worker`" + ` (see --agent): the command has our stdin, stdout, stderr and environment, with
 PYTHONUNBUFFERED=1 unless that is set.
-TERM again: hurry. TERM a third time: KILL. Exit code: the command's; 128+n for signal n; 126 and 127 when it cannot be run.`,
+TERM again: hurry. TERM a third time: KILL. Exit code: the command's; 128+n for signal n; 126 and 127 when it cannot be run.
+With options of a pool a Celery worker is run as by ` + "`crisper worker --runtime=celery`" + `, with its signals and exit codes.`,
 		Annotations: map[string]string{rowsOf: "exec"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			plan, err := p.execPlan(cmd, args)
@@ -98,6 +100,9 @@ func (p *program) exec(ctx context.Context, plan options.ExecPlan) error {
 	beSmall()
 	signals := early.Signals()
 	defer early.Stop()
+	if plan.Workers != nil {
+		return p.execPool(ctx, plan, log, signals)
+	}
 	deps := runner.Deps{Log: log, Signals: signals, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Version: version()}
 	if plan.Celery {
 		log.Info("the command is a Celery worker: the agent goes into it (--agent=off: it does not)")

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -8,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"crisper/supervisor/celery"
 	"crisper/supervisor/command"
 )
 
@@ -60,14 +63,54 @@ func TestExecRefusesWhatItCannotDo(t *testing.T) {
 		{"exec --grace 5 --pre-stop-delay 5 true", "pre-stop delay of 5s leaves nothing"},
 		{"exec --stop-signal x --guard-soft 0.9 --guard-hard 0.5 true", "guard hard (0.5) is not above"},
 		{"exec --concurrency 5 true", "there is no option --concurrency"},
+		{"exec --children 2 -- true", "--children 2 is for Celery workers"},
+		{"exec --children 2 -- celery -A proj worker -B", "-B/--beat is refused with --children 2"},
 	} {
 		tr := newTrial(nil)
 		if code := tr.do(t, strings.Fields(c.line)...); code != 2 || !strings.Contains(tr.err.String(), c.want) {
 			t.Errorf("%s: code %d, %s", c.line, code, tr.err.String())
 		}
-		if len(tr.executed) > 0 {
+		if len(tr.executed)+len(tr.wrapped) > 0 {
 			t.Errorf("%s: was run", c.line)
 		}
+	}
+}
+
+func TestExecSeatsACeleryWorkerInAPoolAsItWasWritten(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "celery")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir)
+	tr := newTrial(nil)
+	tr.exitWith = 3
+	line := "exec --children 2 --max-tasks-per-child 1000 --http off -- celery -A proj worker -n mail@pod --children=9 -c 8"
+	if code := tr.do(t, strings.Fields(line)...); code != 3 || len(tr.executed) > 0 || len(tr.wrapped) != 1 {
+		t.Fatalf("exit code %d, run once: %v, in a pool: %v, %s", code, tr.executed, tr.wrapped, tr.err.String())
+	}
+	cfg := tr.wrapped[0]
+	want := celery.Command{Path: path, Before: []string{"celery", "-A", "proj", "worker"}, After: []string{"--children=9", "-c", "8"}}
+	if diff := cmp.Diff(want, cfg.Command); diff != "" {
+		t.Error(diff)
+	}
+	if cfg.Pool.Slots != 2 || cfg.Pool.MaxTasks != 1000 || cfg.Hostname != "mail@pod" || cfg.OpenKeeper == nil {
+		t.Errorf("got %+v", cfg)
+	}
+}
+
+func TestAWorkerOfAPoolThatIsNotThereEndsExecLikeAShell(t *testing.T) {
+	words := filepath.Join(t.TempDir(), "last-words")
+	if err := os.WriteFile(words, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tr := newTrial(nil)
+	code := tr.do(t, "exec", "--children", "2", "--termination-log", words, "--", "/no/such/celery", "worker")
+	if code != 127 || len(tr.wrapped) > 0 || !strings.Contains(tr.err.String(), "cannot run /no/such/celery: no such file") {
+		t.Errorf("exit code %d, started %v: %s", code, tr.wrapped, tr.err.String())
+	}
+	if text, _ := os.ReadFile(words); !strings.Contains(string(text), "cannot run /no/such/celery") {
+		t.Errorf("the termination message is %q", text)
 	}
 }
 

@@ -108,12 +108,17 @@ func (p *program) work(ctx context.Context, settings options.Settings, plan opti
 	} else {
 		exit, err = w.natively(ctx)
 	}
+	p.workerEnds(w.log, exit, err)
+	return nil
+}
+
+// workerEnds says why, if there is anything to say, and with which code.
+func (p *program) workerEnds(log *zap.Logger, exit int, err error) {
 	if err != nil {
 		// DPanic is our CRITICAL; it does not panic outside zap's development mode.
-		w.log.DPanic("worker ends", zap.String("error", options.Redact(err.Error())), zap.Int("exit_code", exit))
+		log.DPanic("worker ends", zap.String("error", options.Redact(err.Error())), zap.Int("exit_code", exit))
 	}
 	p.exit = exit
-	return nil
 }
 
 // worker is one run of a worker, by either runtime.
@@ -144,15 +149,19 @@ func (p *program) enter(settings options.Settings, plan options.Plan) (*worker, 
 	}
 	w := &worker{program: p, settings: settings, plan: plan, log: log}
 	signals, deaf := listenSignals()
-	remap := p.getenv(remapVar)
-	// Children must not take our TERM for a QUIT.
-	_ = os.Unsetenv(remapVar)
-	relayed, stop := relay(signals, remap == "SIGQUIT", &w.soft, log)
-	w.signals = relayed
+	var stop func()
+	w.signals, stop = p.remapped(signals, &w.soft, log)
 	return w, func() { stop(); deaf(); closeLog(); release() }, nil
 }
 
-const remapVar = "REMAP_SIGTERM"
+// remapped are the signals as REMAP_SIGTERM has them. Children must not take our TERM
+// for a QUIT: they do not get the variable.
+func (p *program) remapped(signals <-chan os.Signal, soft *atomic.Int64, log *zap.Logger) (<-chan os.Signal, func()) {
+	const name = "REMAP_SIGTERM"
+	remap := p.getenv(name)
+	_ = os.Unsetenv(name)
+	return relay(signals, remap == "SIGQUIT", soft, log)
+}
 
 // natively runs the tasks itself, unless the app turns out to need Celery's worker.
 func (w *worker) natively(ctx context.Context) (int, error) {

@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"os"
 
 	"go.uber.org/zap"
 
 	"crisper/cmd/crisper/internal/options"
-	"crisper/supervisor"
-	"crisper/supervisor/celery"
 )
 
 // wrapped runs whole Celery workers until it is told to leave. The line that says
@@ -22,8 +19,5 @@ func (w *worker) wrapped(ctx context.Context, why []string) (int, error) {
 	beSmall()
 	cfg := options.Wrapped(w.settings, w.plan)
 	cfg.OpenKeeper = openKeeper(w.log)
-	return w.runCelery(ctx, cfg, celery.Deps{
-		Log: w.log, Signals: w.signals, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Version: version(),
-		ExitUsage: supervisor.ExitUsage, ExitFailure: supervisor.ExitFailure, ExitChildren: supervisor.ExitChildren,
-	})
+	return w.runCelery(ctx, cfg, celeryDeps(w.log, w.signals))
 }

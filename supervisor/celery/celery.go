@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"crisper/supervisor/agent"
 	"crisper/supervisor/celery/hang"
 	"crisper/supervisor/ops"
 	"crisper/supervisor/pool"
@@ -25,6 +24,9 @@ type Config struct {
 	Python string
 	// Global and Worker are the arguments before and after the word worker.
 	Global, Worker []string
+	// Command is how a worker is started, as somebody else wrote it (crisper exec); without
+	// a Path it is made of Python, Global and Worker.
+	Command Command
 	// App and Hostname are for people and for node names ("celery@host").
 	App, Hostname string
 	// Pool has Slots children; its StopTimeout and CutoffGrace are set by Run.
@@ -64,8 +66,10 @@ func Run(ctx context.Context, cfg Config, deps Deps) (exit int, err error) {
 	if err != nil {
 		return deps.ExitUsage, err
 	}
-	if cfg.Python, err = agent.FindPython(cfg.Python, os.Environ()); err != nil {
-		return deps.ExitUsage, err
+	if cfg.Command.Path == "" {
+		if cfg.Command, err = cfg.module(); err != nil {
+			return deps.ExitUsage, err
+		}
 	}
 	dir, cleanup, err := unpack()
 	if err != nil {

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"go.uber.org/zap"
 
+	"crisper/supervisor/agent"
 	"crisper/supervisor/celery/held"
 	"crisper/supervisor/celery/ring"
 	"crisper/supervisor/command/tree"
@@ -87,11 +89,24 @@ func (l *loop) start(a pool.StartChild) {
 	l.step(pool.ChildForked{Child: c.id, PID: c.pid})
 }
 
+// Command is the command line of a worker.
+type Command struct {
+	// Path is the program. Before and After are its arguments, from its name on, on either
+	// side of the node name, which is each worker's own.
+	Path          string
+	Before, After []string
+}
+
+// module is the command line of a worker that nobody wrote: python -m celery … worker ….
+func (cfg Config) module() (Command, error) {
+	python, err := agent.FindPython(cfg.Python, os.Environ())
+	return Command{Path: python, Before: slices.Concat([]string{python, "-m", "celery"}, cfg.Global, []string{"worker"}, cfg.Worker)}, err
+}
+
 func (l *loop) cmd(node string, extra []*os.File) *exec.Cmd {
-	args := append([]string{l.cfg.Python, "-m", "celery"}, l.cfg.Global...)
-	args = append(append(args, "worker"), l.cfg.Worker...)
+	line := l.cfg.Command
 	return &exec.Cmd{
-		Path: l.cfg.Python, Args: append(args, "--hostname="+node), Env: l.env,
+		Path: line.Path, Args: slices.Concat(line.Before, []string{"--hostname=" + node}, line.After), Env: l.env,
 		Stdin: l.deps.Stdin, Stdout: l.deps.Stdout, Stderr: l.deps.Stderr, ExtraFiles: extra,
 		SysProcAttr: attributes(),
 	}

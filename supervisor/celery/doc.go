@@ -11,7 +11,8 @@
 // here it is done.
 //
 //	pool says          here
-//	start              python -m celery … worker … -n name, in a process group of its own
+//	start              python -m celery … worker … -n name, or a command as somebody wrote it
+//	                   with a node name behind worker; in a process group of its own
 //	stop               TERM to the worker: Celery's warm shutdown
 //	kill SIGTERM       QUIT if it was told TERM before (Celery's cold shutdown), else TERM
 //	kill SIGKILL       KILL for every process of its group, then of its tree

@@ -61,7 +61,7 @@ func (l *loop) start() {
 		}
 	}
 	if err != nil {
-		code, why := shellCode(l.cfg.Args[0], err)
+		code, why := ShellCode(l.cfg.Args[0], err)
 		l.next = append(l.next, command.StartFailed{Code: code, Reason: why})
 		return
 	}

@@ -50,7 +50,7 @@ func TestWhatCannotBeRunHasTheCodeThatAShellGives(t *testing.T) {
 		{there, &fs.PathError{Op: "fork/exec", Path: there, Err: syscall.ENOEXEC}, 126, "#!/bin/sh"},
 		{there, errors.New("odd"), 126, "odd"},
 	} {
-		code, why := shellCode(c.name, c.err)
+		code, why := ShellCode(c.name, c.err)
 		if code != c.code || !strings.Contains(why, c.says) {
 			t.Errorf("%v: got %d, %q", c.err, code, why)
 		}

@@ -12,8 +12,8 @@ import (
 
 // cmd is the command as it is going to be started.
 func (l *loop) cmd() (*exec.Cmd, error) {
-	path, err := exec.LookPath(l.cfg.Args[0])
-	if err != nil && !errors.Is(err, exec.ErrDot) { // what PATH says, the user meant
+	path, err := Find(l.cfg.Args[0])
+	if err != nil {
 		return nil, err
 	}
 	return &exec.Cmd{
@@ -21,6 +21,15 @@ func (l *loop) cmd() (*exec.Cmd, error) {
 		Stdin: l.deps.Stdin, Stdout: l.deps.Stdout, Stderr: l.deps.Stderr,
 		SysProcAttr: attributes(l.deps.Stdin),
 	}, nil
+}
+
+// Find is the program that a command's name means.
+func Find(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if errors.Is(err, exec.ErrDot) { // what PATH says, the user meant
+		err = nil
+	}
+	return path, err
 }
 
 // environment has Python write at once, so that what a job said before it was
@@ -41,8 +50,8 @@ const (
 	codeNotFound      = 127
 )
 
-// shellCode tells why a command could not be started.
-func shellCode(name string, err error) (int, string) {
+// ShellCode tells why a command could not be started.
+func ShellCode(name string, err error) (int, string) {
 	code := codeCannotExecute
 	switch {
 	case errors.Is(err, exec.ErrNotFound):

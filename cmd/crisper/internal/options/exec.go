@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -42,17 +41,17 @@ var execShares = map[string]string{
 	"no-color": "", "log-format": "", "termination-log": "", "http": "",
 	"loglevel":      "What crisper itself says: DEBUG, INFO, WARNING, ERROR, CRITICAL or FATAL.",
 	"grace":         "How long after TERM everything has to be gone; 0: wait for ever.",
-	"guard-soft":    "Above this part of the pod's memory limit: one line in the log; 0: off.",
-	"guard-hard":    "Above this part: --memory-action, by KILL, before the kernel takes the pod; 0: off.",
+	"guard-soft":    "Above this part of the pod's memory limit: one line in the log (in a pool: the fattest worker is replaced); 0: off.",
+	"guard-hard":    "Above this part: --memory-action, by KILL, before the kernel takes the pod (in a pool: the fattest worker is killed); 0: off.",
 	"oom-score-adj": "The command's oom_score_adj is ours plus this, so that the kernel takes it first; 0: the same.",
-	"hang-timeout":  "End a `celery worker` that takes nothing for so long although messages wait and it has room; 0: never.",
+	"hang-timeout":  "End a `celery worker` (in a pool: replace it) that takes nothing for so long although messages wait and it has room; 0: never.",
 	"poison-limit":  "Put a message aside after it killed N `celery worker`s; 0: never.",
 	"socket":        "Admin socket for `crisper state` and `crisper drain`; off: none.",
 }
 
 // Exec are all options of `crisper exec`.
 func Exec() []Option {
-	rows := ExecOnly()
+	rows := append(ExecOnly(), ExecPool()...)
 	for _, row := range All() {
 		if help, shared := execShares[row.Name]; shared {
 			if help != "" {
@@ -71,6 +70,10 @@ type ExecPlan struct {
 	// Celery: the command is a Celery worker that gets the agent.
 	Celery bool
 	Care   celery.Care
+	// Workers: the command is not run once, but seated in a pool; nil: it is run once.
+	Workers *celery.Config
+	// Why is what asks for the pool.
+	Why []string
 }
 
 // MakeExec turns settings into a plan for the command line args.
@@ -93,7 +96,8 @@ func MakeExec(s Settings, args []string, w World) (ExecPlan, error) {
 		},
 		Log: Log{Level: s["loglevel"].count(), Format: s["log-format"].Text, NoColor: s["no-color"].flag()},
 	}
-	plan.Celery = s["agent"].Text == "auto" && isCeleryWorker(args)
+	line, recognised := readCelery(args)
+	plan.Celery = s["agent"].Text == "auto" && recognised && line.given["detach"] == ""
 	plan.Care = celery.Care{HangTimeout: s["hang-timeout"].duration(), PoisonLimit: s["poison-limit"].count()}
 	if !s["socket"].Given {
 		plan.Config.Socket = w.Socket
@@ -101,7 +105,19 @@ func MakeExec(s Settings, args []string, w World) (ExecPlan, error) {
 	if extra := s["oom-score-adj"].count(); extra > 0 {
 		plan.Config.OOMScoreAdj = min(1000, w.OOMScoreAdj+extra)
 	}
-	return plan, errors.Join(err, cfg.Validate())
+	asked := poolAsked(s)
+	if len(asked) == 0 {
+		return plan, errors.Join(err, cfg.Validate())
+	}
+	own := line.settings(w.Getenv)
+	if problems := poolProblems(s, asked, args, line, recognised, own); len(problems) > 0 {
+		return plan, errors.Join(append(problems, err)...)
+	}
+	for _, setting := range asked {
+		plan.Why = append(plan.Why, setting.said())
+	}
+	plan.Workers = execWorkers(s, args, line, own, plan)
+	return plan, err
 }
 
 // readSignal takes TERM, SIGTERM and 15.
@@ -121,34 +137,4 @@ func notKill(sig syscall.Signal) error {
 		return errors.New("--stop-signal must be a signal that a command can act upon, not KILL or STOP")
 	}
 	return nil
-}
-
-// isCeleryWorker recognises `celery [OPTIONS] worker …` and `python -m celery …`. What
-// a shell or another program starts is not looked into.
-func isCeleryWorker(args []string) bool {
-	rest := args[1:]
-	switch name := filepath.Base(args[0]); {
-	case name == "celery":
-	case strings.HasPrefix(name, "python") && len(rest) > 1 && rest[0] == "-m" && rest[1] == "celery":
-		rest = rest[2:]
-	default:
-		return false
-	}
-	takesValue := map[string]bool{}
-	for _, row := range Global() {
-		if row.Kind != Flag {
-			takesValue["--"+row.Name] = true
-			takesValue["-"+row.Short] = row.Short != ""
-		}
-	}
-	for i := 0; i < len(rest); i++ {
-		switch {
-		case takesValue[rest[i]]:
-			i++
-		case strings.HasPrefix(rest[i], "-"):
-		default:
-			return rest[i] == "worker" && !slices.Contains(rest[i:], "--detach") && !slices.Contains(rest[i:], "-D")
-		}
-	}
-	return false
 }

@@ -84,6 +84,7 @@ const (
 	groupDrain    = "Drain and delivery"
 	groupOps      = "Operations"
 	groupExec     = "Options of exec"
+	groupExecPool = "Options of exec, for a pool of Celery workers"
 	groupBeatCmd  = "Options of beat, Celery's"
 	groupElection = "Options of beat, ours"
 )
@@ -91,7 +92,7 @@ const (
 // Groups returns the groups in the order of the help page.
 func Groups() []string {
 	return []string{groupGlobal, groupWorker, groupPool, groupQueues, groupFeatures, groupBeat, groupDaemon,
-		groupChildren, groupDrain, groupOps, groupExec, groupBeatCmd, groupElection}
+		groupChildren, groupDrain, groupOps, groupExec, groupExecPool, groupBeatCmd, groupElection}
 }
 
 // All returns every option of `crisper worker`.

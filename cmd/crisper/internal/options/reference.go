@@ -3,6 +3,7 @@ package options
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -12,7 +13,7 @@ func WriteReference(w io.Writer) error {
 	page.WriteString(referenceHead)
 	for _, group := range Groups() {
 		fmt.Fprintf(&page, "\n## %s\n\n| option | environment | default | who | meaning |\n| --- | --- | --- | --- | --- |\n", group)
-		for _, row := range append(append(All(), ExecOnly()...), BeatOnly()...) {
+		for _, row := range slices.Concat(All(), ExecOnly(), ExecPool(), BeatOnly()) {
 			if row.Group == group {
 				writeReferenceRow(&page, row)
 			}

@@ -68,6 +68,11 @@ func resolve(flags *pflag.FlagSet, row Option, getenv func(string) string) Setti
 	if flag := flags.Lookup(row.Name); flag != nil && flag.Changed {
 		return Setting{Option: row, Text: flag.Value.String(), Source: "command line", Given: true}
 	}
+	return unflagged(row, getenv)
+}
+
+// unflagged is what the environment says, or the default.
+func unflagged(row Option, getenv func(string) string) Setting {
 	for _, name := range row.Env {
 		if value := getenv(name); value != "" {
 			return Setting{Option: row, Text: anyMeansYes(name, value), Source: "environment " + name, Given: true}
