@@ -15,6 +15,8 @@
 //	s   tag                        settled: acknowledged, rejected or put back
 //	a   late, m, n, tag, id, name  its task begins; late (a byte): acknowledged late;
 //	                               m and n (uint16): bytes of the tag and of the id
+//	m   more, n, id, part          its message, where nobody will deliver it again; more (a
+//	                               byte): another part follows; n (uint16): bytes of the id
 //	e   id                         and has ended
 //
 // A last field ends with its record. Tags, ids and names come from messages, so that
@@ -38,4 +40,5 @@
 //
 //   - Deliveries are in the order of taking
 //   - a delivery that was taken anew is not touched by what is said of the taking before
+//   - a message is whole or is not there, and all together are no more than mostKept
 package held

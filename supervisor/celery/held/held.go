@@ -12,7 +12,12 @@ type Hand struct {
 	taken      uint64 // deliveries ever taken
 	deliveries map[broker.Tag]*delivery
 	tasks      map[string]Task // by id, those that run
+	kept       int             // bytes of their messages
 }
+
+// mostKept bounds the messages of one worker's tasks, in bytes. What runs beyond it is
+// known and cannot be recorded when it is lost.
+const mostKept = 16 << 20
 
 type delivery struct {
 	order     uint64
@@ -25,7 +30,11 @@ type Task struct {
 	ID, Name string
 	Tag      broker.Tag // "": not known
 	Late     bool       // acknowledged late
-	order    uint64
+	// Message is what the agent packed of an early one; nil: it is not known.
+	Message []byte
+	parts   []byte // of it, while some are missing
+	torn    bool   // there was no room for one of them
+	order   uint64
 }
 
 // Read takes in what the agent wrote. took says that a delivery was taken. What stands
@@ -39,8 +48,10 @@ func (h *Hand) Read(records []byte) (took bool, err error) {
 		switch r.kind {
 		case accepted:
 			h.began(r.task)
+		case message:
+			h.part(r.task.ID, r.task.Message, r.more)
 		case ended:
-			delete(h.tasks, r.task.ID)
+			h.forget(r.task.ID)
 		default:
 			h.delivery(r.kind, r.at, r.task.Tag)
 			took = took || r.kind == taken
@@ -69,9 +80,45 @@ func (h *Hand) began(t Task) {
 	if h.tasks == nil {
 		h.tasks = map[string]Task{}
 	}
+	h.forget(t.ID)
 	h.taken++
 	t.order = h.taken
 	h.tasks[t.ID] = t
+}
+
+// part keeps a part of a running task's message. One that there is no room for, or that
+// is of no task, is left out with all that belongs to it.
+func (h *Hand) part(id string, part []byte, more bool) {
+	t, known := h.tasks[id]
+	switch {
+	case !known || t.torn || t.Message != nil:
+		return
+	case h.kept+len(part) > mostKept:
+		h.kept -= len(t.parts)
+		t.parts, t.torn = nil, true
+	default:
+		h.kept += len(part)
+		if t.parts = append(t.parts, part...); !more {
+			t.Message, t.parts = t.parts, nil
+		}
+	}
+	h.tasks[id] = t
+}
+
+func (h *Hand) forget(id string) {
+	t := h.tasks[id]
+	h.kept -= len(t.Message) + len(t.parts)
+	delete(h.tasks, id)
+}
+
+// Early says whether a task runs that ends with its worker, and can be recorded then.
+func (h *Hand) Early() bool {
+	for _, t := range h.tasks {
+		if !t.Late && t.Message != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // Len is how many deliveries are in hand, as far as the agent can see them.

@@ -89,3 +89,58 @@ func TestWhatIsGoneWithAWorkerIsWhatRanAndWasAcknowledged(t *testing.T) {
 		t.Error("a delivery's task is not found")
 	}
 }
+
+func TestTheMessageOfATaskIsKeptWhileItRuns(t *testing.T) {
+	h := told(t, "a 1 tag id proj.early ")
+	read := func(records ...[]byte) {
+		t.Helper()
+		for _, r := range records {
+			if _, err := h.Read(r); err != nil {
+				t.Fatal(err)
+			}
+			clear(r) // what was read is somebody else's memory
+		}
+	}
+	read(part("of nobody", "lost", 0), part("id", "one ", 1))
+	if h.Early() || h.TaskOf("tag").Message != nil {
+		t.Error("half a message was taken for a whole one")
+	}
+	read(part("id", "message", 0), part("id", "another", 0))
+	if got := string(h.TaskOf("tag").Message); got != "one message" || !h.Early() {
+		t.Errorf("got %q", got)
+	}
+	tell(t, h, "e 2 id")
+	if h.Early() || h.kept != 0 {
+		t.Errorf("%d bytes are kept of a task that has ended", h.kept)
+	}
+}
+
+func TestAMessageThatThereIsNoRoomForIsNotThereAndItsTaskIs(t *testing.T) {
+	h := &Hand{}
+	half := strings.Repeat("x", 60_000)
+	for n := range mostKept/len(half) + 1 {
+		id := strconv.Itoa(n)
+		tell(t, h, "a 1 "+id+" "+id+" proj.early ")
+		for more := range byte(2) {
+			if _, err := h.Read(part(id, half, 1-more)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	whole := 0
+	for _, task := range h.tasks {
+		if task.Message != nil {
+			whole++
+		}
+		if n := len(task.Message) + len(task.parts); n != 0 && n != 2*len(half) {
+			t.Errorf("%d bytes of a message are kept", n)
+		}
+	}
+	if h.kept > mostKept || whole*2*len(half) != h.kept || len(h.Gone(nil)) != mostKept/len(half)+1 {
+		t.Errorf("%d messages and %d bytes are kept, of %d tasks", whole, h.kept, len(h.tasks))
+	}
+	tell(t, h, "a 2 0 0 proj.early ") // begun again, under its old name
+	if h.kept != (whole-1)*2*len(half) {
+		t.Errorf("%d bytes are kept", h.kept)
+	}
+}

@@ -16,6 +16,7 @@ const (
 	booked   = 'k'
 	settled  = 's'
 	accepted = 'a'
+	message  = 'm'
 	ended    = 'e'
 )
 
@@ -27,18 +28,22 @@ const (
 	lengthSize = 2
 	factSize   = 1 + 8
 	taskSize   = factSize + 1 + 2 + 2
+	partSize   = factSize + 1 + 2
 )
 
-// record is one fact. Of task is set what its kind has.
+// record is one fact. Of task is set what its kind has; of its message a part, which is
+// the memory that was read.
 type record struct {
 	kind byte
 	at   float64
 	task Task
+	more bool // parts of the message follow
 }
 
 var errShort = errors.New("cannot read a record: it is too short")
 
-// next reads one record. What it returns shares no memory with what it has read.
+// next reads one record. What it returns shares no memory with what it has read, but for
+// a part of a message.
 func next(text []byte) (r record, rest []byte, err error) {
 	if len(text) < lengthSize+factSize {
 		return r, nil, errShort
@@ -63,6 +68,8 @@ func next(text []byte) (r record, rest []byte, err error) {
 		}
 	case accepted:
 		r.task, err = began(text)
+	case message:
+		err = r.part(text)
 	default:
 		err = fmt.Errorf("cannot read a record: %q is unknown", r.kind)
 	}
@@ -83,6 +90,18 @@ func began(text []byte) (t Task, err error) {
 		return t, err
 	}
 	return Task{Tag: broker.Tag(fields[:tag]), ID: readable(fields[tag : tag+id]), Name: readable(fields[tag+id:]), Late: late == 1}, nil
+}
+
+func (r *record) part(text []byte) error {
+	if len(text) < partSize {
+		return errShort
+	}
+	more, id, fields := text[factSize], int(binary.LittleEndian.Uint16(text[factSize+1:])), text[partSize:]
+	if more > 1 || id > len(fields) {
+		return errors.New("cannot read a record: its fields do not fit")
+	}
+	r.more, r.task.ID, r.task.Message = more == 1, readable(fields[:id]), fields[id:]
+	return bounded(id)
 }
 
 func bounded(sizes ...int) error {

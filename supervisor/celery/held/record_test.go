@@ -30,6 +30,13 @@ func one(kind byte, at float64, fields ...string) []byte {
 	return append(binary.LittleEndian.AppendUint16(nil, uint16(len(text))), text...)
 }
 
+// part writes a record with a part of a message.
+func part(id, text string, more byte) []byte {
+	record := append(binary.LittleEndian.AppendUint64([]byte{message}, math.Float64bits(1)), more)
+	record = append(binary.LittleEndian.AppendUint16(record, uint16(len(id))), id+text...)
+	return append(binary.LittleEndian.AppendUint16(nil, uint16(len(record))), record...)
+}
+
 // golden is one entry of testdata/records.json, which the tests of the agent write anew
 // from its fields.
 type golden struct {
@@ -40,6 +47,8 @@ type golden struct {
 	ID   string  `json:"id"`
 	Task string  `json:"task"`
 	Late bool    `json:"late"`
+	Text string  `json:"text"` // of a message, in hex
+	More bool    `json:"more"`
 	Hex  string  `json:"hex"`
 }
 
@@ -66,8 +75,11 @@ func TestGoldenRecordsMeanWhatStandsBesideThem(t *testing.T) {
 			t.Errorf("%s: %v, %q is left", g.Name, err, rest)
 		}
 		cut := func(s string) string { return s[:min(len(s), longest)] }
-		want := record{kind: g.Kind[0], at: g.At, task: Task{Tag: broker.Tag(cut(g.Tag)), ID: cut(g.ID), Name: cut(g.Task), Late: g.Late}}
-		if diff := cmp.Diff(want, r, cmp.AllowUnexported(record{}), cmpopts.IgnoreUnexported(Task{})); diff != "" {
+		want := record{kind: g.Kind[0], at: g.At, task: Task{Tag: broker.Tag(cut(g.Tag)), ID: cut(g.ID), Name: cut(g.Task), Late: g.Late}, more: g.More}
+		if want.task.Message, err = hex.DecodeString(g.Text); err != nil {
+			t.Fatal(g.Name, err)
+		}
+		if diff := cmp.Diff(want, r, cmp.AllowUnexported(record{}), cmpopts.IgnoreUnexported(Task{}), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s:\n%s", g.Name, diff)
 		}
 	}
@@ -81,7 +93,9 @@ func TestNonsenseIsAnErrorAndWhatStoodBeforeItIsKnown(t *testing.T) {
 		"nothing": make([]byte, 64), "an unknown kind": one('x', 1, "a"), "no time": one(taken, math.NaN(), "a"),
 		"a time before all": one(taken, -1, "a"), "a time after all": one(taken, math.Inf(1), "a"), "a long tag": one(settled, 1, long),
 		"a long id": one(ended, 1, long), "a long name": one(accepted, 1, "", "", long, ""), "a task without fields": one(accepted, 1, "", "", "", "")[:11],
-		"fields that do not fit": bytes.Replace(one(accepted, 1, "tag", "id", "", ""), []byte{3, 0, 2, 0}, []byte{3, 0, 3, 0}, 1),
+		"a part without an id": one(message, 1, ""), "a part with a long id": part(long, "", 0), "a part that is more than more": part("id", "text", 2),
+		"an id that does not fit": bytes.Replace(part("id", "", 0), []byte{2, 0, 'i'}, []byte{3, 0, 'i'}, 1),
+		"fields that do not fit":  bytes.Replace(one(accepted, 1, "tag", "id", "", ""), []byte{3, 0, 2, 0}, []byte{3, 0, 3, 0}, 1),
 	} {
 		h := &Hand{}
 		if took, err := h.Read(append(one(taken, 1, "before"), text...)); err == nil || !took || h.Len() != 1 {
@@ -113,13 +127,20 @@ func FuzzRead(f *testing.F) {
 		if n := h.Len() + len(h.tasks); n*(lengthSize+factSize) > len(text) {
 			t.Errorf("%d facts of %d bytes", n, len(text))
 		}
+		kept := 0
+		for _, task := range h.tasks {
+			kept += len(task.Message) + len(task.parts)
+		}
+		if kept != h.kept || kept > len(text) {
+			t.Errorf("%d bytes of messages are kept, %d are counted, %d were read", kept, h.kept, len(text))
+		}
 	})
 }
 
 func BenchmarkRead(b *testing.B) {
 	const tag, id = "3f0c7a52-6a1e-4f6e-9d4c-0d8f6f7a9b11", "0a4b0e7e-52c6-4e0f-9a52-7f1f6d1f2c33"
 	var text []byte
-	for _, r := range [][]byte{one(taken, 1, tag), one(booked, 1, tag), one(accepted, 1, tag, id, "proj.noop", ""), one(settled, 1, tag), one(ended, 1, id)} {
+	for _, r := range [][]byte{one(taken, 1, tag), one(booked, 1, tag), one(accepted, 1, tag, id, "proj.noop", ""), part(id, strings.Repeat("m", 1000), 0), one(settled, 1, tag), one(ended, 1, id)} {
 		text = append(text, r...)
 	}
 	h := &Hand{}

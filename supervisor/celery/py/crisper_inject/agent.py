@@ -22,12 +22,13 @@ import socket
 import sys
 import time
 
-from crisper_inject import look, ring
+from crisper_inject import look, mail, ring
 
 EVERY = 0.25  # seconds between two looks at the counters
 TURNS = 1.0  # seconds between two reports when nothing has changed
 MOST = 8 << 20  # bytes that wait for a supervisor that does not read
 MOST_FACTS = 50_000  # facts that do so, beside those in the ring; some 5 MB
+BEHIND = 100  # facts that do so when messages are left out: those are large
 
 _sock = None  # None: nothing is to be said, or not any more
 _ring = None
@@ -51,7 +52,9 @@ def begin(link, memory):
     _sock.setblocking(False)
     os.register_at_fork(after_in_child=silence)
     say({"said": "hello", "pid": os.getpid(), "python": sys.version.split()[0]})
-    sys.meta_path.insert(0, _Watch({"celery.signals": connect, "celery.worker.state": follow_tasks, "kombu.transport.redis": follow_deliveries}))
+    wanted = {"celery.signals": connect, "celery.worker.state": follow_tasks, "celery.worker.request": follow_cuts}
+    wanted["kombu.transport.redis"] = follow_deliveries
+    sys.meta_path.insert(0, _Watch(wanted))
 
 
 def silence():
@@ -164,9 +167,29 @@ def follow_tasks(state):
         try:
             return task_ready_(request, *args, **kwargs)
         finally:
-            tell(ring.ENDED, request.id)
+            if kwargs.get("successful") or not getattr(request, CUT, False):
+                tell(ring.ENDED, request.id)
 
     replace(state, task_accepted, task_ready)
+
+
+CUT = "crisper_cut"  # an attribute of requests
+
+
+def follow_cuts(module):
+    """Celery's cold shutdown ends a task that was acknowledged early and calls it retried,
+    though nothing will retry it. That is no end: it goes with its worker."""
+    request_class = module.Request
+    announce = getattr(request_class, "_announce_cancelled", None)
+    if announce is None:
+        return
+
+    def _announce_cancelled(self, *args, **kwargs):
+        if not self.task.acks_late:
+            setattr(self, CUT, True)
+        return announce(self, *args, **kwargs)
+
+    replace(request_class, _announce_cancelled)
 
 
 def replace(owner, *functions):
@@ -191,7 +214,7 @@ def on_ready(sender=None, **_):
     import celery
 
     _consumer = sender
-    say({"said": "ready", "node": sender.hostname, "celery": celery.__version__, "pool": look.pool(sender)})
+    say({"said": "ready", "node": sender.hostname, "celery": celery.__version__, "pool": look.pool(sender), "start": look.start()})
     say({"said": "broker", "broker": look.broker(sender.app)})
     loop = sender.loop
 
@@ -254,11 +277,17 @@ def tell(kind, value):
 
 
 def accepted(request):
+    """A task begins. If nobody will deliver its message again, that is told with it: whoever
+    has to say what became of the task needs it."""
     if _sock is None:
         return
     try:
-        tag = getattr(request.message, "delivery_tag", None)
-        _facts.append(ring.task(tag, request.id, request.name, 1 if request.task.acks_late else 0))
+        message, late = request.message, request.task.acks_late
+        _facts.append(ring.task(getattr(message, "delivery_tag", None), request.id, request.name, 1 if late else 0))
+        if not late and len(_facts) < BEHIND:
+            text = mail.packed(message)
+            if text is not None:
+                _facts.extend(ring.message(request.id, text))
         flush()
     except Exception as exc:
         off(exc)

@@ -1,4 +1,5 @@
 """What a Celery worker says of itself when it is asked: plain values for JSON."""
+import sys
 
 SHOWN = 50  # tasks named in one report
 
@@ -29,6 +30,11 @@ def room(consumer):
 
 def pool(consumer):
     return type(consumer.pool).__module__.rpartition(".")[2]
+
+
+def start():
+    """How this process came to its app, so that another can do the same."""
+    return {"executable": sys.executable or "", "argv": [str(a) for a in sys.argv], "path": [p for p in sys.path if isinstance(p, str)]}
 
 
 def broker(app):

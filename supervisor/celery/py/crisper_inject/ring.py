@@ -9,13 +9,15 @@ import os
 import struct
 import time
 
-TAKEN, BOOKED, SETTLED, ACCEPTED, ENDED = b"tksae"  # numbers, one byte each
+TAKEN, BOOKED, SETTLED, ACCEPTED, MESSAGE, ENDED = b"tksame"  # numbers, one byte each
 HEADER = 4096  # bytes
 HEAD, TAIL = 0, 8  # words of eight bytes
 LONGEST = 512  # bytes of a field; what is longer came from somebody else's message
+PART = 60_000  # bytes of a message in one record
 
 _one = struct.Struct("<HBd").pack  # length of the rest, kind, time; then the field
 _task = struct.Struct("<HBdBHH").pack  # …, late, length of the tag, of the id; then tag, id, name
+_part = struct.Struct("<HBdBH").pack  # …, whether more of it follows, length of the id; then id, part
 
 
 def octets(value):
@@ -40,6 +42,15 @@ def task(tag, task_id, name, late, at=None):
     tag, task_id, name = octets(tag), octets(task_id), octets(name)
     head = _task(14 + len(tag) + len(task_id) + len(name), ACCEPTED, time.time() if at is None else at, late, len(tag), len(task_id))
     return head + tag + task_id + name
+
+
+def message(task_id, text, at=None):
+    """The message of a task that has begun, in as many records as it takes."""
+    task_id, at = octets(task_id), time.time() if at is None else at
+    for begin in range(0, len(text), PART):
+        part = text[begin : begin + PART]
+        more = 1 if begin + PART < len(text) else 0
+        yield _part(12 + len(task_id) + len(part), MESSAGE, at, more, len(task_id)) + task_id + part
 
 
 class Ring:

@@ -1,6 +1,9 @@
 """The ring and the agent's way of writing into it. The bytes are those that the
 supervisor's tests read (supervisor/celery/held/testdata)."""
+import datetime
+import decimal
 import json
+import marshal
 import os
 import pathlib
 import socket
@@ -9,7 +12,7 @@ import tempfile
 import threading
 import unittest
 
-from crisper_inject import agent, ring
+from crisper_inject import agent, mail, ring
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "held" / "testdata" / "records.json"
 SIZE = 512 << 10
@@ -39,7 +42,7 @@ def records(file, size=SIZE):
     found = []
     while text:
         (n,) = struct.unpack_from("<H", text)
-        found.append((text[2:3].decode(), text[11 : 2 + n].decode()))
+        found.append((text[2:3].decode(), text[11 : 2 + n].decode("utf-8", "replace")))
         text = text[2 + n :]
     return found
 
@@ -49,9 +52,20 @@ class RecordTest(unittest.TestCase):
         for g in json.loads(GOLDEN.read_text()):
             if g["kind"] == "a":
                 got = ring.task(g["tag"] or None, g["id"], g["task"], 1 if g["late"] else 0, g["at"])
+            elif g["kind"] == "m":
+                (got,) = ring.message(g["id"], bytes.fromhex(g["text"]), g["at"])
             else:
                 got = ring.one(ord(g["kind"]), g["id"] if g["kind"] == "e" else g["tag"], g["at"])
             self.assertEqual(got.hex(), g["hex"], g["name"])
+
+    def test_a_large_message_comes_in_parts(self):
+        text = os.urandom(2 * ring.PART + 7)
+        parts = list(ring.message("id", text, 1.0))
+        head = struct.Struct("<HBdBH")
+        for part, size, more in zip(parts, (ring.PART, ring.PART, 7), (1, 1, 0)):
+            self.assertEqual(head.unpack_from(part), (12 + 2 + size, ord("m"), 1.0, more, 2))
+        self.assertEqual(b"".join(p[head.size + 2 :] for p in parts), text)
+        self.assertEqual(len(parts), 3)
 
     def test_fields_may_be_anything(self):
         for value, want in ((None, b""), (7, b"7"), (b"\xff", b"\xff"), ("\ud800x", b"?x"), (["a"], b"['a']"), ("ü" * 300, "ü".encode() * 256)):
@@ -108,6 +122,107 @@ class Agent(unittest.TestCase):
 
     def lines(self):
         return [json.loads(line) for line in self.theirs.recv(1 << 20).splitlines()]
+
+
+class Task:
+    def __init__(self, late):
+        self.acks_late = late
+
+
+class Message:
+    delivery_tag = "tag"
+    headers, properties, delivery_info = {"task": "proj.t", "id": "id"}, {"correlation_id": "id"}, {"routing_key": "default"}
+    content_type, content_encoding = "application/json", "utf-8"
+
+    def __init__(self, body=b"[[], {}, {}]"):
+        self.body = body
+
+
+class Request:
+    id, name = "id", "proj.t"
+
+    def __init__(self, late, body=b"[[], {}, {}]"):
+        self.task, self.message = Task(late), Message(body)
+
+
+class MessageTest(Agent):
+    """What is written of a task that begins."""
+
+    def kinds(self):
+        return [kind for kind, _ in records(self.file)]
+
+    def test_the_message_is_told_where_nobody_will_deliver_it_again(self):
+        agent.accepted(Request(late=True))
+        self.assertEqual(self.kinds(), ["a"])
+        agent.accepted(Request(late=False))
+        self.assertEqual(self.kinds(), ["a", "a", "m"])
+
+    def test_what_is_packed_is_what_there_was(self):
+        m = Message(memoryview(b"body"))
+        want = [m.headers, m.properties, m.delivery_info, m.content_type, m.content_encoding, b"body"]
+        self.assertEqual(marshal.loads(mail.packed(m)), want)
+
+    def test_what_marshal_does_not_know_is_told_as_text(self):
+        m = Message()
+        m.headers = {"when": datetime.date(2024, 1, 2), "x": [decimal.Decimal("1.5"), (None, True, b"b")], Odd: bytearray(b"c")}
+        headers = marshal.loads(mail.packed(m))[0]
+        self.assertEqual(headers, {"when": "2024-01-02", "x": ["1.5", [None, True, b"b"]], str(Odd): b"c"})
+
+    def test_what_is_too_large_is_left_out_and_the_task_is_told(self):
+        agent.accepted(Request(False, b"x" * (mail.LARGEST + 1)))
+        agent.accepted(Request(False, b"x" * (mail.LARGEST - 10)))  # with what belongs to it
+        self.assertEqual(self.kinds(), ["a", "a"])
+        self.assertIsNotNone(agent._sock)
+
+    def test_messages_are_left_out_while_much_waits(self):
+        while not agent._facts:
+            agent.accepted(Request(False))
+        for _ in range(2 * agent.BEHIND):
+            agent.accepted(Request(False))
+        waiting = [record[2:3] for record in agent._facts]
+        self.assertLess(waiting.count(b"m"), agent.BEHIND)
+        self.assertGreater(waiting.count(b"a"), agent.BEHIND)
+
+
+class CutTest(Agent):
+    """Celery's cold shutdown: _announce_cancelled calls task_ready, and so does what follows."""
+
+    def setUp(self):
+        super().setUp()
+
+        class State:
+            task_accepted, task_ready = staticmethod(lambda request: None), staticmethod(lambda request, successful=False: None)
+
+        class Module:
+            class Request(Request):
+                def _announce_cancelled(self, emit_retry=True):
+                    State.task_ready(self)
+                    return emit_retry
+
+        agent.follow_tasks(State)
+        agent.follow_cuts(Module)
+        self.state, self.module = State, Module
+
+    def test_an_early_task_that_is_cut_off_has_not_ended(self):
+        request = self.module.Request(late=False)
+        self.assertEqual(request._announce_cancelled(emit_retry=7), 7)
+        self.state.task_ready(request)  # its process has died
+        self.assertEqual(records(self.file), [])
+        self.state.task_ready(request, successful=True)  # or it was quicker
+        self.assertEqual(records(self.file), [("e", "id")])
+
+    def test_a_late_one_has_and_so_has_what_was_not_cut_off(self):
+        self.module.Request(late=True)._announce_cancelled()
+        self.state.task_ready(self.module.Request(late=False))
+        self.assertEqual(records(self.file), [("e", "id"), ("e", "id")])
+
+    def test_a_celery_that_cancels_nothing_is_left_as_it_is(self):
+        class Old:
+            class Request:
+                pass
+
+        agent.follow_cuts(Old)
+        self.assertFalse(hasattr(Old.Request, "_announce_cancelled"))
 
 
 class TellTest(Agent):
