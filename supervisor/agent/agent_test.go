@@ -15,7 +15,8 @@ func TestExactlyTheWantedFilesAreCarried(t *testing.T) {
 		"crisper_agent/beat_main.py", "crisper_agent/beat_own.py", "crisper_agent/beat_schedules.py",
 		"crisper_agent/beat_timekeeper.py", "crisper_agent/child.py", "crisper_agent/describe.py",
 		"crisper_agent/executor.py", "crisper_agent/guard.py", "crisper_agent/holes.py", "crisper_agent/hooks.py",
-		"crisper_agent/needs.py", "crisper_agent/numbers.py", "crisper_agent/panel.py", "crisper_agent/preload.py", "crisper_agent/quicken.py", "crisper_agent/single_fork.py",
+		"crisper_agent/needs.py", "crisper_agent/numbers.py", "crisper_agent/panel.py", "crisper_agent/preload.py", "crisper_agent/quicken.py",
+		"crisper_agent/record.py", "crisper_agent/recorder.py", "crisper_agent/single_fork.py",
 		"crisper_agent/soft_limit.py", "crisper_agent/stand_in.py",
 		"crisper_agent/steward.py", "crisper_agent/trim.py", "crisper_agent/warm.py", "crisper_agent/wire.py", "crisper_agent/zygote.py", "crisper_agent_main.py",
 	}

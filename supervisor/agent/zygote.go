@@ -111,7 +111,7 @@ func Launch(ctx context.Context, cfg LaunchConfig) (*Zygote, error) {
 	// too) must reach the supervisor only, which drains; the children would unwind
 	// their tasks at once.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	wait, err := start(cmd, cfg)
+	wait, err := startWith(cmd, cfg.Stdout, cfg.Stderr, cfg.Starter)
 	theirs.Close()
 	if err != nil {
 		control.Close()
@@ -128,20 +128,20 @@ func Launch(ctx context.Context, cfg LaunchConfig) (*Zygote, error) {
 	return z, nil
 }
 
-func start(cmd *exec.Cmd, cfg LaunchConfig) (wait func() error, err error) {
+func startWith(cmd *exec.Cmd, stdout, stderr io.Writer, starter Starter) (wait func() error, err error) {
 	var closers [2]func()
-	if cmd.Stdout, closers[0], err = output(cfg.Stdout); err != nil {
+	if cmd.Stdout, closers[0], err = output(stdout); err != nil {
 		return nil, err
 	}
 	defer closers[0]()
-	if cmd.Stderr, closers[1], err = output(cfg.Stderr); err != nil {
+	if cmd.Stderr, closers[1], err = output(stderr); err != nil {
 		return nil, err
 	}
 	defer closers[1]()
-	if cfg.Starter == nil {
+	if starter == nil {
 		return plainStarter{}.Start(cmd)
 	}
-	return cfg.Starter.Start(cmd)
+	return starter.Start(cmd)
 }
 
 // output is w as a file that children inherit. os/exec would make a pipe too, but

@@ -1,4 +1,5 @@
-"""Entry of the zygote: `python crisper_agent_main.py PROTOCOL`, control socket on fd 3.
+"""Entry of the zygote: `python crisper_agent_main.py PROTOCOL`, control socket on fd 3;
+and of the recorder: `python crisper_agent_main.py PROTOCOL recorder`, its socket there.
 
 The directory of this file is private to the supervisor. It must not stay on
 sys.path: the app has to see exactly what it sees under the `celery` command.
@@ -14,10 +15,13 @@ def enter():
         del sys.path[0]
     sys.path.insert(0, here)
     try:
-        from crisper_agent import zygote
+        if sys.argv[2:] == ['recorder']:
+            from crisper_agent import recorder as main
+        else:
+            from crisper_agent import zygote as main
     finally:
         sys.path.remove(here)
-    zygote.main(sys.argv[1:])
+    main.main(sys.argv[1:])
 
 
 if __name__ == '__main__':

@@ -13,6 +13,8 @@ Standard library and the app's own Celery only; Python 3.9 and later.
     soft_limit.py  raise SoftTimeLimitExceeded in the right task's body only
     hooks.py       what the executor asks of Celery
     steward.py     the failure paths of lost tasks, and parent-side signals
+    recorder.py    the process that says what became of tasks whose whole Celery worker is gone
+    record.py      how it does: the steward's failure path, for a message as kombu had it
     stand_in.py    what the steward has instead of a consumer and an event dispatcher
     beat_*.py      the timekeeper: what `celery beat` knows, told to crisper beat (beat_main.py)
     wire.py        frames; supervisor/wire/doc.go is their definition

@@ -76,27 +76,31 @@ class Task:
         body = bytes(view[at:end])
         whole = json.loads(text)
         headers = {key: value for key, value in whole.items() if key not in NOT_HEADERS}
-        self.id, self.name = headers.get('id'), headers.get('task')
-        app = steward.app
-        accept = describe.accept(app)
-        self.message = RecordedMessage(
+        self.take(steward, record, steward.worker.hostname, RecordedMessage(
             body=body, headers=headers, content_type=content_type, content_encoding=encoding,
             properties=whole.get('properties') or {}, delivery_info=whole.get('delivery_info') or {},
-            delivery_tag=None, channel=None, accept=accept)
-        self.message.record = record
+            delivery_tag=None, channel=None, accept=describe.accept(steward.app)))
+
+    def take(self, steward, record, hostname, message):
+        self.message, message.record = message, record
+        self.id, self.name = message.headers.get('id'), message.headers.get('task')
         self.request = self.problem = None
         try:
-            self.request = self.build(steward, record)
+            self.request = self.build(steward, record, hostname)
         except Exception as exc:
             self.problem = exc
 
-    def build(self, steward, record):
-        app, hostname = steward.app, steward.worker.hostname
+    def build(self, steward, record, hostname):
+        app = steward.app
+        body, headers, decoded, utc = self.contents(app)
         task = app.tasks[self.name]
         cls = create_request_cls(symbol_by_name(task.Request), task, steward.pool, hostname, record, app=app)
         return cls(self.message, on_ack=record.ack, on_reject=record.reject, app=app, hostname=hostname,
-                   eventer=record, task=task, body=self.message.body, headers=self.message.headers,
-                   decoded=False, utc=app.uses_utc_timezone())
+                   eventer=record, task=task, body=body, headers=headers, decoded=decoded, utc=utc)
+
+    def contents(self, app):
+        """What Celery's strategies make of a message."""
+        return self.message.body, self.message.headers, False, app.uses_utc_timezone()
 
     def bare_context(self):
         """As Celery's on_unknown_task makes it: no chord, no errbacks."""

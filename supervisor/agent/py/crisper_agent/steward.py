@@ -135,8 +135,9 @@ class Steward(panel.Operations):
 
     def do_fail(self, spec, payload, record):
         """Record a failure whatever the acknowledgement mode: cut off, parked."""
-        task = self.task(payload, record)
-        info = raised(exception(spec))
+        self.fail(self.task(payload, record), raised(exception(spec)), record)
+
+    def fail(self, task, info, record):
         exc = bare(info.exception)
         context = task.request._context if task.request else task.bare_context()
         store = task.request.store_errors if task.request else True
