@@ -27,14 +27,19 @@ type Action interface{ action() }
 
 // The actions.
 type (
-	// Revoke: these ids are not to run. What waits in a child's socket comes back.
-	Revoke struct{ IDs []string }
+	// Revoke: these ids are not to run. What waits in a child's socket comes back. Quiet:
+	// Celery does not say that they are flagged.
+	Revoke struct {
+		IDs   []string
+		Quiet bool
+	}
 	// RevokeStamps: nor what carries one of these values under this stamp.
 	RevokeStamps struct {
 		Stamp  string
 		Values []string
 	}
-	// Terminate the child that runs this task, if it still does. Signal is a name.
+	// Terminate the child that runs this task, if it still does. Signal is a name. Handle
+	// is 0 for a task that has not begun: revoked, it will not, and Celery says the same.
 	Terminate struct {
 		Handle uint64
 		ID     string

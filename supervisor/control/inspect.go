@@ -15,7 +15,7 @@ func hello(w World, m Mail) Answer {
 	known := unique(append(w.Revoked(), ids...)) // what it told us is ours by then
 	a := Answer{Reply: map[string]any{"revoked": list(known), "clock": w.Forward()}}
 	if len(ids) > 0 {
-		a = a.do(Revoke{IDs: ids})
+		a = a.do(Revoke{IDs: ids, Quiet: true})
 	}
 	return a
 }

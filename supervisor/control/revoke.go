@@ -10,7 +10,8 @@ import (
 // the backend is told, by Celery's own code (since 5.6).
 func revoke(w World, m Mail) Answer {
 	ids := unique(listOf(m.Arguments["task_id"]))
-	a := Answer{}.do(Revoke{IDs: ids})
+	// Celery: what is to be terminated is not said to be flagged (worker/control.py, _revoke).
+	a := Answer{}.do(Revoke{IDs: ids, Quiet: m.flag("terminate")})
 	active := w.Active()
 	if others := inactive(ids, active); len(others) > 0 {
 		a.Python = &Question{Op: "mark_revoked", IDs: others}
@@ -43,6 +44,7 @@ func terminated(a Answer, w World, ids []string, signal string) Answer {
 	}
 	for _, t := range append(w.Reserved(), w.Scheduled()...) {
 		if slices.Contains(ids, t.ID) && !slices.Contains(hit, t.ID) {
+			a = a.do(Terminate{ID: t.ID, Signal: signal})
 			hit = append(hit, t.ID)
 		}
 	}

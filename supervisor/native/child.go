@@ -168,6 +168,7 @@ func (l *loop) childGone(c *child) {
 		return
 	}
 	l.forgetChild(c)
+	l.sayExit(c)
 	l.takeBack(c) // what it never read
 	lost := l.buried(c)
 	l.step(pool.ChildExited{Child: c.id, Status: c.status.String(), OK: c.status.OK()})

@@ -39,6 +39,18 @@ func (l *loop) taskLost(e *entry, c *child) {
 	}
 }
 
+// sayExit is Celery's line about a process that did not leave by itself, which people's
+// alerts look for. Celery: billiard/pool.py, _join_exited_workers; as there, nothing is
+// said of one that remote control ended, or a shutdown.
+func (l *loop) sayExit(c *child) {
+	if c.status.OK() || c.kill.Reason == pool.ReasonTerminate || c.kill.Reason == pool.ReasonCutoff {
+		return
+	}
+	words := strings.TrimSuffix(inCelerysWords(c.status.String()), ", core dumped")
+	l.log.Error(fmt.Sprintf("Process 'ForkPoolWorker-%d' pid:%d exited with '%s'", c.slot+1, c.pid, words),
+		zap.Int("slot", int(c.slot)), zap.Int("pid", c.pid))
+}
+
 // inCelerysWords: billiard calls an exit status so (billiard/common.py, human_status).
 func inCelerysWords(death string) string {
 	return strings.Replace(death, "exit status ", "exitcode ", 1)

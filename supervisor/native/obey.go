@@ -22,7 +22,7 @@ import (
 func (l *loop) obey(action control.Action, mail control.Mail, answer control.Answer) (replies bool) {
 	switch a := action.(type) {
 	case control.Revoke:
-		l.revoke(a.IDs, mail.Method)
+		l.revoke(a)
 	case control.RevokeStamps:
 		l.consumer.RevokeStamps(a.Stamp, a.Values...)
 	case control.Terminate:
@@ -63,20 +63,20 @@ func (l *loop) obey(action control.Action, mail control.Mail, answer control.Ans
 
 // revoke remembers ids, and takes back what waits in children's sockets so that it
 // is looked at again.
-func (l *loop) revoke(ids []string, method string) {
-	for _, id := range ids {
+func (l *loop) revoke(a control.Revoke) {
+	for _, id := range a.IDs {
 		l.consumer.Revoked().Add(l.now, id)
 	}
 	for _, c := range l.inOrder {
 		for _, e := range l.book.Sent(ledger.Child(c.id)) {
-			if e.Place == ledger.Queued && slices.Contains(ids, e.Delivery.Message.ID) {
+			if e.Place == ledger.Queued && slices.Contains(a.IDs, e.Delivery.Message.ID) {
 				l.takeBack(c)
 				break
 			}
 		}
 	}
-	if method != "hello" {
-		l.log.Info("Tasks flagged as revoked: " + strings.Join(ids, ", "))
+	if !a.Quiet {
+		l.log.Info("Tasks flagged as revoked: " + strings.Join(a.IDs, ", "))
 	}
 }
 
@@ -177,6 +177,10 @@ const haltTime = 500 * time.Millisecond
 // then its page is asked which task it runs, and only then does it get the signal.
 // What is stopped cannot go on to its next task.
 func (l *loop) terminate(a control.Terminate) {
+	l.log.Info(fmt.Sprintf("Terminating %s (%d)", a.ID, sysSignalByName(a.Signal)))
+	if a.Handle == 0 {
+		return
+	}
 	e := l.book.Get(ledger.Seq(a.Handle))
 	if e == nil || e.Place != ledger.Active {
 		return
@@ -185,7 +189,6 @@ func (l *loop) terminate(a control.Terminate) {
 	if c == nil || c.pid == 0 {
 		return
 	}
-	l.log.Info(fmt.Sprintf("Terminating %s (%s)", a.ID, a.Signal))
 	pid := c.pid
 	l.goes(func() {
 		err := l.deps.Halt(pid, haltTime)

@@ -10,6 +10,7 @@ import (
 
 	"crisper/broker"
 	"crisper/supervisor/agent"
+	"crisper/supervisor/control"
 )
 
 func TestWhatWaitsForItsRateGoesBackInADrain(t *testing.T) {
@@ -39,7 +40,7 @@ func TestWithoutRateLimitsARateIsNoLimit(t *testing.T) {
 
 func TestARevokedTaskThatWaitsIsNotRun(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Pool.Slots = 1 }, map[string]agent.Task{"any": {}})
-	w.runtime.loop.post(asked{func(l *loop) { l.revoke([]string{"task-2"}, "revoke") }})
+	w.runtime.loop.post(asked{func(l *loop) { l.revoke(control.Revoke{IDs: []string{"task-2"}}) }})
 	w.publish("any", 3)
 	w.broker.until(t, "all are acknowledged", func() bool { return w.broker.verdicts(broker.Ack) == 3 })
 	w.zygote.mu.Lock()
@@ -79,7 +80,7 @@ func TestStateIsWrittenWholeAndABrokenFileIsNotOverwritten(t *testing.T) {
 func TestWhatIsRevokedIsKeptAtTheEnd(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	w := newWorld(t, func(c *Config) { c.Remote.StateDB = path }, map[string]agent.Task{"any": {}})
-	w.runtime.loop.post(asked{func(l *loop) { l.revoke([]string{"x"}, "revoke") }})
+	w.runtime.loop.post(asked{func(l *loop) { l.revoke(control.Revoke{IDs: []string{"x"}}) }})
 	w.publish("any", 1)
 	w.broker.until(t, "one has run", func() bool { return w.broker.verdicts(broker.Ack) == 1 })
 	w.signals <- syscall.SIGTERM

@@ -3,6 +3,7 @@ package native
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -269,7 +270,16 @@ func (l *loop) purged(n int64, err error) {
 		return
 	}
 	l.cfg.Purge = false
-	l.log.Warn("purge: erased messages from the queues", zap.Int64("messages", n))
+	if n > 0 { // Celery: apps/worker.py, purge_messages
+		l.log.Warn("purge: Erased "+counted(n, "message")+" from the queue.", zap.Int64("messages", n))
+	}
+}
+
+func counted(n int64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 func (l *loop) onConnected(e broker.Connected) {

@@ -92,9 +92,12 @@ class Operations:
         revoke = control._revoke
         if 'mark_as_revoked' not in revoke.__code__.co_names:
             return
+        level = control.logger.level
+        control.logger.setLevel(logging.WARNING)  # the supervisor has said that they are flagged
         try:
             revoke(AttributeDict(app=self.app, hostname=self.worker.hostname, consumer=self.consumer), set(spec['ids']))
         finally:
+            control.logger.setLevel(level)
             state.revoked.clear()  # the supervisor keeps them
 
     def do_add_queue(self, spec, payload, record):

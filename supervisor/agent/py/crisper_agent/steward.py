@@ -119,7 +119,9 @@ class Steward(panel.Operations):
         task = self.task(payload, record)
         self.consumer.event_dispatcher = record
         try:
-            Consumer.on_unknown_task(self.consumer, None, task.message, KeyError(task.name))
+            raise KeyError(task.name)
+        except KeyError as exc:  # raised and not made: Celery logs the traceback
+            Consumer.on_unknown_task(self.consumer, None, task.message, exc)
         finally:
             self.consumer.event_dispatcher = None
 
