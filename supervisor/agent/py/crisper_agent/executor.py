@@ -76,8 +76,9 @@ class Executor:
                 self.sock.send(self.unsent)
             hooks.shut_down_process(self.hostname, os.getpid(), status)
             guard.flush_std()
-        except BaseException:
-            traceback.print_exc(file=sys.__stderr__)
+        except BaseException as exc:
+            if not guard.told_to_go(exc):
+                traceback.print_exc(file=sys.__stderr__)
         finally:
             os._exit(status & 0xff)
 

@@ -30,6 +30,12 @@ def say(text):
         pass  # there is nobody left to tell
 
 
+def told_to_go(exc):
+    """Is this what billiard raises where a signal that ends the process arrived?"""
+    common = sys.modules.get('billiard.common')
+    return isinstance(exc, SystemExit) and common is not None and bool(common._should_have_exited[0])
+
+
 @never_raise
 def set_title(text):
     if 'setproctitle' in sys.modules:

@@ -172,7 +172,9 @@ def fork_child(body, loaded):
     def life(middle):
         try:
             body(middle)
-        except BaseException:
+        except BaseException as exc:
+            if guard.told_to_go(exc):
+                os._exit(exc.code & 0xff)  # as from its loop, which it had not reached
             traceback.print_exc(file=sys.__stderr__)
             guard.flush_std()
         os._exit(1)
