@@ -99,7 +99,7 @@ func poolProblems(s Settings, asked []Setting, args []string, line celeryLine, r
 	if file := own["pidfile"]; file.Given && !strings.Contains(file.Text, "%n") && !strings.Contains(file.Text, "%p") {
 		refuse(file, "a worker that takes the place of another would find that one's pid in it; leave it out, or name it by %n, which each has of its own")
 	}
-	if s["children"].count() < 1 {
+	if n, ok := s["children"].value().(int); ok && n < 1 { // what is no number has been told
 		problems = append(problems, errors.New("--children must be at least 1"))
 	}
 	return append(problems, poolRelations(s)...)
