@@ -80,6 +80,9 @@ func Run(ctx context.Context, cfg Config, deps Deps) (exit int, err error) {
 	defer cancel()
 	l := newLoop(cfg, deps, seats, dir)
 	defer l.closeKeepers()
+	launch, forget := launcher(agent.RecorderConfig{Env: unbuffered(os.Environ()), Stdout: deps.Stdout, Stderr: deps.Stderr, Starter: l.reaper}, cfg.Python)
+	l.records = newRecorder(deps.Log, launch)
+	defer forget()
 	var end context.CancelFunc
 	// A drain that is asked for by ctx still needs the broker.
 	l.life, end = context.WithCancel(context.WithoutCancel(ctx))
@@ -130,7 +133,11 @@ type loop struct {
 	over   chan struct{} // closed when the loop has ended
 	health atomic.Pointer[ops.Health]
 
+	told       time.Time // to leave, the first time
+	cutAt      time.Time // when what runs then is cut off; zero: never
+	ahead      bool      // a clerk was asked for, because of that
 	patience   time.Time // how long what dead workers held is waited for at the end
+	recordable time.Time // the same of what became of their tasks
 	generation pool.Generation
 	measuring  bool
 	measured   time.Time

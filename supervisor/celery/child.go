@@ -49,7 +49,9 @@ type child struct {
 	keeper  *keeping // nil: nobody looks after what it holds
 	oom     bool     // killed for memory
 	dying   bool     // told to leave at once, by QUIT or KILL
-	gone    bool     // its process is
+	cut     bool     // because our time is over
+	start   agent.Start
+	gone    bool // its process is
 	hungUp  time.Time
 }
 
@@ -179,6 +181,7 @@ func (l *loop) kill(a pool.Kill) {
 		l.watch.Left(uint64(c.id))
 		c.oom = c.oom || a.Reason == pool.ReasonOOM
 		c.dying = c.told || a.Signal == "SIGKILL"
+		c.cut = c.cut || a.Reason == pool.ReasonCutoff
 		c.told = c.told || a.Signal == "SIGKILL" && !c.oom
 	}
 	switch {

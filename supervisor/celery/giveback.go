@@ -3,6 +3,7 @@ package celery
 import (
 	"context"
 	"math"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,9 +21,9 @@ const namedTasks = 50
 // giveBack returns to the broker what a worker that is gone still held, and tells of
 // the tasks that went with it. Nobody of its processes lives any more.
 func (w *warden) giveBack(c *child, why string) {
+	w.tellGone(c, c.hand.GoneFor(c.hand.Deliveries(math.Inf(1))), why) // whether the broker answers or not
 	if c.keeper == nil || c.hand.Len() == 0 {
-		w.tellGone(c, c.hand.Gone(nil), why)
-		return
+		return // the broker gives back by itself what is still in hand
 	}
 	w.returning++
 	w.whenNobodyDies(func() {
@@ -116,6 +117,8 @@ func (w *warden) onReturned(c *child, returned []broker.Returned, why string, er
 	w.returning--
 	if err != nil {
 		w.log.Error("what a worker held was not given back: it comes back after the visibility timeout", zap.String("node", c.node), zap.Error(err))
+	} else {
+		defer func() { w.tellGone(c, c.hand.Gone(returned), why) }()
 	}
 	back := 0
 	for _, r := range returned {
@@ -134,7 +137,6 @@ func (w *warden) onReturned(c *child, returned []broker.Returned, why string, er
 	if back > 0 {
 		w.log.Warn("what a worker held was given back", zap.String("node", c.node), zap.Int("deliveries", back))
 	}
-	w.tellGone(c, c.hand.Gone(returned), why)
 }
 
 // tellGone: tasks that were acknowledged when they began end with their worker.
@@ -149,4 +151,25 @@ func (w *warden) tellGone(c *child, gone []held.Task, why string) {
 	if len(gone) > namedTasks {
 		w.log.Warn("more tasks are gone with their worker", zap.Int("tasks", len(gone)-namedTasks), zap.String("node", c.node))
 	}
+	w.record(c, gone, why)
+}
+
+// record has tasks that are gone recorded as failed. An agent that was off has not told
+// which of them had ended.
+func (w *warden) record(c *child, gone []held.Task, why string) {
+	if len(gone) == 0 || w.records == nil || c.off {
+		return
+	}
+	w.recording++
+	w.records.put(lost{node: c.node, reason: c.deathOf(why), start: c.start, tasks: gone, over: func() {
+		w.post(func() { w.recording-- })
+	}})
+}
+
+// deathOf is what became of a child, in Celery's words (billiard/common.py, human_status).
+func (c *child) deathOf(status string) string {
+	if c.cut {
+		return "Task was cut off: the worker's grace period ended before it did."
+	}
+	return "Worker exited prematurely: " + strings.Replace(status, "exit status ", "exitcode ", 1) + "."
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -58,27 +59,30 @@ func unpackInto(parent string) (string, error) {
 	return dir, err
 }
 
+// unbuffered is an environment in which what Python prints is seen at once.
+func unbuffered(env []string) []string {
+	for _, pair := range env {
+		if name, _, _ := strings.Cut(pair, "="); name == "PYTHONUNBUFFERED" {
+			return env
+		}
+	}
+	return append(slices.Clip(env), "PYTHONUNBUFFERED=1")
+}
+
 // injected is the environment of a worker: the agent's directory comes first, so
 // that its sitecustomize is the one that is found, and it lets the next have its
 // turn. 3 is the first of exec.Cmd's ExtraFiles: the socket, and behind it the ring.
 func injected(env []string, dir string) []string {
 	var out []string
 	path := dir
-	unbuffered := false
-	for _, pair := range env {
-		switch name, value, _ := strings.Cut(pair, "="); name {
-		case "PYTHONPATH":
+	for _, pair := range unbuffered(env) {
+		if name, value, _ := strings.Cut(pair, "="); name == "PYTHONPATH" {
 			if value != "" {
 				path = dir + string(os.PathListSeparator) + value
 			}
 			continue
-		case "PYTHONUNBUFFERED":
-			unbuffered = true
 		}
 		out = append(out, pair)
-	}
-	if !unbuffered {
-		out = append(out, "PYTHONUNBUFFERED=1")
 	}
 	return append(out, "PYTHONPATH="+path, "CRISPER_INJECT_FDS=3,4")
 }

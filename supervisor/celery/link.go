@@ -2,6 +2,7 @@ package celery
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"crisper/supervisor/agent"
 	"crisper/supervisor/celery/hang"
 	"crisper/supervisor/celery/ring"
 	"crisper/supervisor/pool"
@@ -17,14 +19,15 @@ import (
 
 // said is one line of the agent. Facts about single deliveries and tasks are in the ring.
 type said struct {
-	Said   string     `json:"said"` // hello, ready, broker, anew, counts, told, leaving, off
-	Upto   uint64     `json:"upto"` // the ring may be read to here
-	Why    string     `json:"why"`
-	Node   string     `json:"node"`
-	Python string     `json:"python"`
-	Celery string     `json:"celery"`
-	Pool   string     `json:"pool"` // prefork, solo, …
-	Broker BrokerInfo `json:"broker"`
+	Said   string      `json:"said"` // hello, ready, broker, anew, counts, told, leaving, off
+	Upto   uint64      `json:"upto"` // the ring may be read to here
+	Why    string      `json:"why"`
+	Node   string      `json:"node"`
+	Python string      `json:"python"`
+	Celery string      `json:"celery"`
+	Pool   string      `json:"pool"` // prefork, solo, …
+	Start  agent.Start `json:"start"`
+	Broker BrokerInfo  `json:"broker"`
 	counts
 }
 
@@ -214,7 +217,7 @@ func (w *warden) onSaid(id pool.ChildID, s said) {
 	case "hello":
 		w.python = s.Python
 	case "ready":
-		w.celery = s.Celery
+		w.celery, c.start, c.node = s.Celery, s.Start, cmp.Or(s.Node, c.node)
 		w.watch.Ready(time.Now(), uint64(id), s.Pool)
 		w.ready(c)
 	case "broker":

@@ -26,7 +26,7 @@ func (l *loop) run(ctx context.Context) (int, error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	told := ctx.Done()
-	for !l.done || l.returning > 0 && time.Now().Before(l.patience) {
+	for !l.done || l.awaits(time.Now()) {
 		timer.Reset(l.pause())
 		select {
 		case do := <-l.events:
@@ -43,11 +43,13 @@ func (l *loop) run(ctx context.Context) (int, error) {
 		l.measure()
 		l.warden.leaving = l.draining
 		l.keep()
+		l.recordAhead()
 		l.publish()
 	}
 	if l.returning > 0 {
 		l.log.Error("what dead workers held could not be given back in time: it comes back after the visibility timeout", zap.Int("workers", l.returning))
 	}
+	l.records.stop(min(time.Second, time.Until(l.recordable)))
 	if left, names := tree.Sweep(syscall.SIGKILL); left > 0 {
 		l.log.Warn("processes that the workers left behind were killed", zap.Int("processes", left), zap.String("names", names))
 	}
@@ -60,8 +62,10 @@ func (l *loop) pause() time.Duration {
 		wait = min(wait, time.Until(l.measured.Add(l.measureEvery())))
 	}
 	wait = min(wait, l.untilRound(wait))
-	if at := l.pool.NextWake(); !at.IsZero() {
-		wait = min(wait, time.Until(at))
+	for _, at := range [...]time.Time{l.pool.NextWake(), l.patience, l.recordable} {
+		if left := time.Until(at); !at.IsZero() && (left > 0 || !l.done) {
+			wait = min(wait, left)
+		}
 	}
 	return max(wait, 0)
 }
@@ -106,7 +110,7 @@ func (l *loop) onSignal(sig os.Signal) {
 
 func (l *loop) drainOrHurry() {
 	if l.draining {
-		l.step(pool.DrainHurried{})
+		l.hurries()
 		return
 	}
 	l.drain()
@@ -116,19 +120,33 @@ func (l *loop) drain() {
 	if l.draining {
 		return
 	}
-	l.draining = true
+	l.leave()
 	var deadline time.Time
 	if l.cfg.Grace > 0 {
-		deadline = time.Now().Add(l.cfg.Grace - l.cfg.Margin)
+		deadline = l.told.Add(l.cfg.Grace - l.cfg.Margin)
+		l.cutAt = deadline
 	}
 	l.step(pool.DrainBegan{Deadline: deadline})
 }
 
+func (l *loop) leave() {
+	if l.told.IsZero() {
+		l.told = time.Now()
+	}
+	l.draining = true
+}
+
+// hurries: what still runs is cut off.
+func (l *loop) hurries() {
+	l.leave()
+	l.cutAt = time.Now()
+	l.step(pool.DrainHurried{})
+}
+
 // cold is Celery's cold shutdown of all workers.
 func (l *loop) cold() {
-	l.draining = true
 	l.exit, l.why = l.deps.ExitFailure, errors.New("cold shutdown")
-	l.step(pool.DrainHurried{})
+	l.hurries()
 }
 
 // reload replaces the workers one by one; each loads the app anew by itself.
@@ -159,7 +177,7 @@ func (l *loop) act(acts []pool.Action) {
 			l.draining = true
 			l.step(pool.DrainHurried{})
 		case pool.Drained:
-			l.done, l.patience = true, time.Now().Add(max(time.Second, l.cfg.Margin/4))
+			l.leftAll(time.Now())
 		}
 	}
 }

@@ -34,12 +34,14 @@ type warden struct {
 	counted func(*child, counts)
 	hung    func(*child, hang.Hung)
 	life    context.Context // of requests to the broker
+	records *recorder
 
 	children  map[pool.ChildID]*child
 	watch     *hang.Watch
 	keepers   map[string]*keeping // by broker; nil: not to be looked after
 	waiting   []func()            // for those who are dying
 	returning int                 // dead workers whose deliveries are on their way back
+	recording int                 // dead workers whose tasks are being recorded
 	leaving   bool                // nobody is judged any more
 	python    string              // versions, as an agent says
 	celery    string

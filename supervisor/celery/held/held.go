@@ -183,18 +183,34 @@ func (h *Hand) Renewed(asked []broker.Held, scores []float64) (lost []broker.Tag
 	return lost
 }
 
-// Gone are the tasks that end with a worker that died: those that ran and whose
-// delivery did not go back to the broker, in the order of beginning.
+// Gone takes out of the hand, in the order of beginning, the tasks that end with a worker
+// that died: those that ran and whose delivery did not go back to the broker.
 func (h *Hand) Gone(returned []broker.Returned) []Task {
 	back := map[broker.Tag]bool{}
 	for _, r := range returned {
 		back[r.Tag] = true
 	}
+	return h.gone(back)
+}
+
+// GoneFor is Gone, for all but what depends on whether these deliveries go back.
+func (h *Hand) GoneFor(asked []broker.Held) []Task {
+	back := map[broker.Tag]bool{}
+	for _, a := range asked {
+		back[a.Tag] = true
+	}
+	return h.gone(back)
+}
+
+func (h *Hand) gone(back map[broker.Tag]bool) []Task {
 	var gone []Task
 	for _, t := range h.tasks {
 		if !t.Late && (t.Tag == "" || !back[t.Tag]) {
 			gone = append(gone, t)
 		}
+	}
+	for _, t := range gone {
+		h.forget(t.ID)
 	}
 	slices.SortFunc(gone, func(a, b Task) int { return int(a.order) - int(b.order) })
 	return gone

@@ -78,15 +78,21 @@ func TestWhatIsGoneWithAWorkerIsWhatRanAndWasAcknowledged(t *testing.T) {
 	if diff := cmp.Diff([]broker.Held{{Tag: "unacknowledged", Low: 2, Died: true}, {Tag: "late", Low: 3, Died: true}, {Tag: "reserved", Low: 7}}, held); diff != "" {
 		t.Error(diff)
 	}
+	if h.TaskOf("late").ID != "3" || h.TaskOf("7").Name != "proj.rabbit" {
+		t.Error("a delivery's task is not found")
+	}
 	var gone []string
-	for _, task := range h.Gone([]broker.Returned{{Tag: "unacknowledged"}, {Tag: "late"}, {Tag: "reserved"}}) {
+	for _, task := range h.GoneFor(held) {
 		gone = append(gone, task.ID)
 	}
 	if !cmp.Equal(gone, []string{"1", "5", "6"}) {
 		t.Errorf("gone: %q", gone)
 	}
-	if h.TaskOf("late").ID != "3" || h.TaskOf("7").Name != "proj.rabbit" {
-		t.Error("a delivery's task is not found")
+	if again := h.Gone([]broker.Returned{{Tag: "unacknowledged"}, {Tag: "late"}}); again != nil {
+		t.Errorf("gone again, or in spite of having gone back: %v", again)
+	}
+	if not := h.Gone([]broker.Returned{{Tag: "late"}}); len(not) != 1 || not[0].ID != "2" {
+		t.Errorf("gone because its delivery was not there any more: %v", not)
 	}
 }
 
@@ -136,11 +142,14 @@ func TestAMessageThatThereIsNoRoomForIsNotThereAndItsTaskIs(t *testing.T) {
 			t.Errorf("%d bytes of a message are kept", n)
 		}
 	}
-	if h.kept > mostKept || whole*2*len(half) != h.kept || len(h.Gone(nil)) != mostKept/len(half)+1 {
+	if h.kept > mostKept || whole*2*len(half) != h.kept {
 		t.Errorf("%d messages and %d bytes are kept, of %d tasks", whole, h.kept, len(h.tasks))
 	}
 	tell(t, h, "a 2 0 0 proj.early ") // begun again, under its old name
 	if h.kept != (whole-1)*2*len(half) {
 		t.Errorf("%d bytes are kept", h.kept)
+	}
+	if gone := h.Gone(nil); len(gone) != mostKept/len(half)+1 || h.kept != 0 {
+		t.Errorf("%d tasks are gone, and %d bytes are kept", len(gone), h.kept)
 	}
 }

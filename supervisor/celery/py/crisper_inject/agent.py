@@ -37,6 +37,7 @@ _facts = collections.deque()  # records for the ring
 _lines = collections.deque()  # for the socket
 _unsent = bytearray()  # what the socket did not take
 _told = 0  # the ring's position that was said last
+_followed = ()  # the channels whose deliveries are told of one by one
 _consumer = None
 _last = None
 _reported = 0.0  # when the last report went out
@@ -53,7 +54,7 @@ def begin(link, memory):
     os.register_at_fork(after_in_child=silence)
     say({"said": "hello", "pid": os.getpid(), "python": sys.version.split()[0]})
     wanted = {"celery.signals": connect, "celery.worker.state": follow_tasks, "celery.worker.request": follow_cuts}
-    wanted["kombu.transport.redis"] = follow_deliveries
+    wanted.update({"kombu.transport.redis": follow_deliveries, "kombu.message": follow_acks})
     sys.meta_path.insert(0, _Watch(wanted))
 
 
@@ -128,6 +129,8 @@ def follow_deliveries(transport):
     """A delivery is told before Redis is told that it is in hand, and let go of after
     Redis was told: what dies in between is looked for in vain, never overlooked. Where
     Redis could not be told, it is still in hand (anew)."""
+    global _followed
+    _followed = transport.Channel
     qos = transport.QoS
     append_, ack_, reject_, restore_by_tag_ = qos.append, qos.ack, qos.reject, qos.restore_by_tag
 
@@ -154,6 +157,22 @@ def follow_deliveries(transport):
         return result
 
     replace(qos, append, ack, reject, restore_by_tag)
+
+
+def follow_acks(module):
+    """With other transports nobody but the broker looks after what is in hand, and a task
+    that is acknowledged early is in hand from its beginning until the broker was told so:
+    that waits for the worker's loop, which under the solo pool is when the task has ended."""
+    message = module.Message
+    ack_ = message.ack
+
+    def ack(self, *args, **kwargs):
+        result = ack_(self, *args, **kwargs)
+        if not isinstance(self.channel, _followed):
+            tell(ring.SETTLED, self.delivery_tag)
+        return result
+
+    replace(message, ack)
 
 
 def follow_tasks(state):
@@ -283,7 +302,10 @@ def accepted(request):
         return
     try:
         message, late = request.message, request.task.acks_late
-        _facts.append(ring.task(getattr(message, "delivery_tag", None), request.id, request.name, 1 if late else 0))
+        tag = getattr(message, "delivery_tag", None)
+        if not late and tag is not None and not isinstance(message.channel, _followed):
+            _facts.append(ring.one(ring.TAKEN, tag))
+        _facts.append(ring.task(tag, request.id, request.name, 1 if late else 0))
         if not late and len(_facts) < BEHIND:
             text = mail.packed(message)
             if text is not None:

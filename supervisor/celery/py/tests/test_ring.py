@@ -130,6 +130,7 @@ class Task:
 
 
 class Message:
+    channel = None
     delivery_tag = "tag"
     headers, properties, delivery_info = {"task": "proj.t", "id": "id"}, {"correlation_id": "id"}, {"routing_key": "default"}
     content_type, content_encoding = "application/json", "utf-8"
@@ -155,7 +156,31 @@ class MessageTest(Agent):
         agent.accepted(Request(late=True))
         self.assertEqual(self.kinds(), ["a"])
         agent.accepted(Request(late=False))
-        self.assertEqual(self.kinds(), ["a", "a", "m"])
+        self.assertEqual(self.kinds(), ["a", "t", "a", "m"])
+
+    def test_an_early_one_is_in_hand_until_the_broker_was_told(self):
+        class Followed:
+            pass
+
+        class Module:
+            class Message(Message):
+                def ack(self, multiple=False):
+                    if multiple:
+                        raise OSError("the connection is gone")
+
+        agent.follow_acks(Module)
+        message = Module.Message()
+        self.assertRaises(OSError, message.ack, multiple=True)
+        message.ack()
+        self.assertEqual(records(self.file), [("s", "tag")])
+        agent._followed = Followed
+        self.addCleanup(setattr, agent, "_followed", ())
+        message.channel = Followed()
+        message.ack()
+        request = Request(late=False)
+        request.message.channel = Followed()
+        agent.accepted(request)
+        self.assertEqual(self.kinds(), ["s", "a", "m"])
 
     def test_what_is_packed_is_what_there_was(self):
         m = Message(memoryview(b"body"))
@@ -171,7 +196,7 @@ class MessageTest(Agent):
     def test_what_is_too_large_is_left_out_and_the_task_is_told(self):
         agent.accepted(Request(False, b"x" * (mail.LARGEST + 1)))
         agent.accepted(Request(False, b"x" * (mail.LARGEST - 10)))  # with what belongs to it
-        self.assertEqual(self.kinds(), ["a", "a"])
+        self.assertEqual(self.kinds(), ["t", "a", "t", "a"])
         self.assertIsNotNone(agent._sock)
 
     def test_messages_are_left_out_while_much_waits(self):
@@ -333,7 +358,7 @@ class FollowTest(Agent):
                 calls.append((tag, leftmost))
 
         class Transport:
-            pass
+            Channel = ()
 
         Transport.QoS = QoS
         agent.follow_deliveries(Transport)
