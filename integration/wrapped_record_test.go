@@ -291,3 +291,27 @@ func twoServers(t *testing.T) (*harness.Stage, *harness.Redis) {
 	s.Client = harness.Got(s.StartClient(s.App))(t)
 	return s, backend
 }
+
+func TestAnEarlyTaskThatGoesWithAPrefixedWorkerIsRecordedBeforeTheEndIsOver(t *testing.T) {
+	t.Parallel()
+	for name, set := range map[string]struct {
+		o    func(*testing.T) harness.Options
+		args []string
+	}{"newest": {nil, []string{"-c", "2"}}, "oldest": {harness.Old, []string{"-c", "2"}}, "gevent": {harness.Gevent, []string{"-P", "gevent"}}} {
+		t.Run(name, func(t *testing.T) {
+			var o harness.Options
+			if set.o != nil {
+				o = set.o(t)
+			}
+			s := harness.NewStage(t, o)
+			e := prefixed(t, s, nil, set.args...)
+			id := withErrback(t, s, 120)
+			killed(t, harness.Got(e.State(harness.Deadline(t, 5*time.Second)))(t).Slots[0].PID)
+			e.ends(137)
+			if r := harness.Got(s.Client.Results(0, id))(t)[id]; r.State != "FAILURE" || !strings.HasPrefix(r.Text(), killedWords) {
+				t.Errorf("%s with %s", r.State, r.Text())
+			}
+			errbackOf(t, s, id) // it takes three arguments: such are called where the failure is recorded
+		})
+	}
+}

@@ -3,10 +3,12 @@ package celery
 import (
 	"context"
 	"os"
+	"os/exec"
 	"time"
 
 	"go.uber.org/zap"
 
+	"crisper/supervisor/agent"
 	"crisper/supervisor/celery/hang"
 	"crisper/supervisor/ops"
 )
@@ -27,7 +29,8 @@ type Attendant struct {
 	events chan func()
 	over   chan struct{} // closed when nothing is to be done any more
 	stop   context.CancelFunc
-	idle   chan struct{} // to be closed when nothing is on its way back; nil: nobody asks
+	back   chan struct{} // to be closed when nothing is on its way back; nil: nobody asks
+	idle   chan struct{} // the same, when nothing is being recorded either
 }
 
 // NewAttendant does nothing yet. name is the command's, for people.
@@ -36,8 +39,9 @@ func NewAttendant(care Care, log *zap.Logger, name string) *Attendant {
 }
 
 // Prepare returns the environment and the extra files of the worker. end is
-// called when the worker hangs; a deaf one has to be killed.
-func (a *Attendant) Prepare(env []string, metrics *ops.Metrics, end func(deaf bool)) ([]string, []*os.File, error) {
+// called when the worker hangs; a deaf one has to be killed. start starts what the
+// attendant needs itself.
+func (a *Attendant) Prepare(env []string, metrics *ops.Metrics, start func(*exec.Cmd) (func() error, error), end func(deaf bool)) ([]string, []*os.File, error) {
 	dir, forget, err := unpack()
 	if err != nil {
 		return nil, nil, err
@@ -48,7 +52,7 @@ func (a *Attendant) Prepare(env []string, metrics *ops.Metrics, end func(deaf bo
 		forget()
 		return nil, nil, err
 	}
-	a.forget, a.theirs = forget, theirs
+	a.theirs = theirs
 	a.heard = make(chan struct{})
 	// The sender is the link's reader and the broker's answers, which may wait.
 	a.events, a.over = make(chan func(), 16), make(chan struct{})
@@ -59,9 +63,16 @@ func (a *Attendant) Prepare(env []string, metrics *ops.Metrics, end func(deaf bo
 	w.counted = func(c *child, now counts) { c.counts = now }
 	w.hung = func(_ *child, h hang.Hung) { go end(h.Deaf) } // its owner may be asking us something
 	w.children[a.c.id] = a.c
+	launch, forgetClerk := launcher(agent.RecorderConfig{Env: env, Stdout: os.Stdout, Stderr: os.Stderr, Starter: starter(start)}, "")
+	w.records = newRecorder(a.log, launch)
+	a.forget = func() { forgetClerk(); forget() }
 	a.w = w
 	return injected(env, dir), theirs, nil
 }
+
+type starter func(*exec.Cmd) (func() error, error)
+
+func (s starter) Start(cmd *exec.Cmd) (func() error, error) { return s(cmd) }
 
 // Started: the worker is there.
 func (a *Attendant) Started() {
@@ -80,25 +91,32 @@ func (a *Attendant) Failed() {
 }
 
 // Leaving: it was told to leave; what it does from now on is its own affair.
-func (a *Attendant) Leaving() { a.post(func() { a.w.leaving = true; a.w.leaves(a.c) }) }
+func (a *Attendant) Leaving() { a.post(func() { a.w.leaving, a.c.cut = true, true; a.w.leaves(a.c) }) }
 
 // Ended: neither the worker nor what descends from it lives. It returns when what the
-// worker held is back at the broker, or when the time is over.
-func (a *Attendant) Ended(status string, within time.Duration) {
+// worker held is back at the broker, and what became of its tasks recorded, or when the
+// time for each is over.
+func (a *Attendant) Ended(status string, within, record time.Duration) {
+	begun := time.Now()
 	a.post(func() { a.c.gone = true })
 	hangUp(a.c.link)
 	<-a.heard
-	idle := make(chan struct{})
+	back, idle := make(chan struct{}), make(chan struct{})
 	a.post(func() {
 		a.w.watch.Left(uint64(a.c.id))
 		a.w.giveBack(a.c, status)
-		a.idle = idle
+		a.back, a.idle = back, idle
 	})
 	select {
-	case <-idle:
+	case <-back:
 	case <-time.After(within):
 		a.log.Error("what the worker held could not be given back in time: it comes back after the visibility timeout", zap.String("command", a.node))
 	}
+	select {
+	case <-idle:
+	case <-time.After(record - time.Since(begun)):
+	}
+	a.w.records.stop(min(time.Second, record-time.Since(begun)))
 	a.stop()
 	close(a.over)
 	a.forget()
@@ -145,7 +163,11 @@ func (a *Attendant) run() {
 			return
 		}
 		a.w.keep()
-		if a.idle != nil && a.w.returning == 0 {
+		if a.back != nil && a.w.returning == 0 {
+			close(a.back)
+			a.back = nil
+		}
+		if a.idle != nil && a.w.returning == 0 && a.w.recording == 0 {
 			close(a.idle)
 			a.idle = nil
 		}

@@ -2,6 +2,7 @@ package celery
 
 import (
 	"context"
+	"errors"
 
 	"go.uber.org/zap"
 
@@ -61,8 +62,12 @@ func (b *book) round(ctx context.Context, s clerk) error {
 	return nil
 }
 
-// fail notes why nothing could be recorded.
+// fail notes why nothing could be recorded; that the time is over says less than what
+// took it.
 func (b *book) fail(err error) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return
+	}
 	for _, e := range b.open {
 		e.why = err.Error()
 	}

@@ -136,10 +136,11 @@ func (r *recorder) step() bool {
 	}
 	r.mu.Unlock()
 	if ahead != nil {
-		r.warm = true
 		ctx, cancel := context.WithTimeout(r.life, recordFor)
 		defer cancel()
-		if err := r.ready(ctx, *ahead); err != nil && r.life.Err() == nil {
+		err := r.ready(ctx, *ahead)
+		r.warm = err == nil
+		if err != nil && r.life.Err() == nil {
 			r.log.Warn("tasks that will go with their worker may not be recorded", zap.Error(err))
 		}
 	}
@@ -152,6 +153,9 @@ func (r *recorder) step() bool {
 
 // ready has a clerk that has loaded the app.
 func (r *recorder) ready(ctx context.Context, start agent.Start) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if r.clerk == nil {
 		if r.clerk, err = r.launch(start); err != nil {
 			r.clerk = nil

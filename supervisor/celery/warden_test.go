@@ -67,7 +67,7 @@ func attended(t *testing.T, s *scribe, care Care, end func(bool)) (*Attendant, *
 	core, logs := observer.New(zapcore.InfoLevel)
 	care.OpenKeeper = func(BrokerInfo) (broker.Keeper, error) { return s, nil }
 	a := NewAttendant(care, zap.New(core), "celery")
-	if _, _, err := a.Prepare(nil, ops.NewMetrics(ops.NewRegistry()), end); err != nil {
+	if _, _, err := a.Prepare(nil, ops.NewMetrics(ops.NewRegistry()), nil, end); err != nil {
 		t.Fatal(err)
 	}
 	return a, logs
@@ -86,7 +86,7 @@ func TestWhatAPrefixedWorkerHeldIsGivenBackBeforeItsEndIsOver(t *testing.T) {
 	writes(t, a.theirs[1], fact('t', 1, "a"), begins(2, "a", "id-a", "proj.late", 1), fact('t', 3, "b"), fact('t', 4, "c"),
 		begins(5, "c", "id-c", "proj.early", 0), fact('s', 6, "c"))
 	a.Started()
-	a.Ended("signal 9 (SIGKILL)", time.Minute)
+	a.Ended("signal 9 (SIGKILL)", time.Minute, time.Minute)
 	if len(s.restored) != 1 || len(s.restored[0]) != 2 || s.restored[0][0] != (broker.Held{Tag: "a", Low: 1, Died: true, Limit: 3}) || s.restored[0][1].Tag != "b" {
 		t.Errorf("restored %+v", s.restored)
 	}
@@ -107,7 +107,7 @@ func TestNobodyIsBlamedForTheDeathOfAWorkerThatWasToldToLeave(t *testing.T) {
 	writes(t, a.theirs[1], fact('t', 1, "a"), begins(2, "a", "id", "n", 1))
 	a.Started()
 	a.Leaving()
-	a.Ended("signal 9 (SIGKILL)", time.Minute)
+	a.Ended("signal 9 (SIGKILL)", time.Minute, time.Minute)
 	if len(s.restored) != 1 || s.restored[0][0].Died {
 		t.Errorf("restored %+v", s.restored)
 	}

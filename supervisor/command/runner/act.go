@@ -42,7 +42,7 @@ func (l *loop) act(acts []command.Action) {
 		case command.Leave:
 			l.done, l.exit, l.why = true, a.Code, a.Why
 			if l.guest != nil {
-				l.guest.Ended(l.text, max(time.Second, l.cfg.Command.Margin/2))
+				l.guest.Ended(l.text, max(time.Second, l.cfg.Command.Margin/2), l.recordable(time.Now()))
 			}
 		}
 	}
@@ -131,8 +131,11 @@ func (l *loop) tell(t command.Transition) {
 	l.metrics.Slots(map[string]int{to: 1})
 	l.recent = append([]ops.TransitionState{{At: time.Now(), From: from, To: to, Reason: string(t.Reason), Detail: t.Detail}}, l.recent...)
 	l.recent = l.recent[:min(len(l.recent), recentKept)]
-	if l.guest != nil && t.From == command.Ready && t.To == command.Draining && t.Reason != command.ReasonOOM {
-		l.guest.Leaving()
+	if t.From == command.Ready && t.To == command.Draining && t.Reason != command.ReasonOOM {
+		l.told = time.Now()
+		if l.guest != nil {
+			l.guest.Leaving()
+		}
 	}
 	level := zap.InfoLevel
 	if t.Reason == command.ReasonOOM || t.Reason == command.ReasonCutoff {

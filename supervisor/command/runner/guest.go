@@ -3,6 +3,7 @@ package runner
 import (
 	"os/exec"
 	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -15,13 +16,28 @@ func (l *loop) invite(cmd *exec.Cmd) {
 	if l.deps.Guest == nil {
 		return
 	}
-	env, files, err := l.deps.Guest.Prepare(cmd.Env, l.metrics, l.onHung)
+	env, files, err := l.deps.Guest.Prepare(cmd.Env, l.metrics, l.reaper.Start, l.onHung)
 	if err != nil {
 		l.log.Warn("the agent is off", zap.Error(err))
 		return
 	}
 	cmd.Env, cmd.ExtraFiles = env, files
 	l.guest = l.deps.Guest
+}
+
+// What is left of the grace when the guest is not waited for any more, and how long it is
+// where there is none.
+const (
+	recordReserve = 150 * time.Millisecond
+	recordAtEnd   = 15 * time.Second
+)
+
+// recordable is how long the guest may have for what is of use to others only.
+func (l *loop) recordable(now time.Time) time.Duration {
+	if l.told.IsZero() || l.cfg.Command.Grace == 0 {
+		return recordAtEnd
+	}
+	return l.told.Add(l.cfg.Command.Grace - recordReserve).Sub(now)
 }
 
 // onHung ends the command as somebody would who sends TERM; a deaf one as somebody who

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -46,13 +47,15 @@ type Deps struct {
 type Guest interface {
 	// Prepare returns the command's environment and its extra files. end is called,
 	// by any goroutine, when the command has to go: killed, if it is deaf to signals.
-	Prepare(env []string, metrics *ops.Metrics, end func(deaf bool)) ([]string, []*os.File, error)
+	// start starts processes of the guest's own, and leaves their end to wait.
+	Prepare(env []string, metrics *ops.Metrics, start func(*exec.Cmd) (wait func() error, err error), end func(deaf bool)) ([]string, []*os.File, error)
 	Started()
 	Failed()
 	// Leaving: it was told to leave.
 	Leaving()
-	// Ended: nothing of it lives. It returns when all is done, or when the time is over.
-	Ended(status string, within time.Duration)
+	// Ended: nothing of it lives. It returns when all is done, or when the time is over:
+	// within, for what it held, and record, for what became of what it did.
+	Ended(status string, within, record time.Duration)
 	Describe(*ops.State)
 }
 
@@ -104,6 +107,7 @@ type loop struct {
 	meter   *process.Meter // by one measurement at a time
 	cgroup  *process.Cgroup
 	begun   time.Time
+	told    time.Time // to leave
 
 	events chan func()
 	over   chan struct{} // closed when the loop has ended

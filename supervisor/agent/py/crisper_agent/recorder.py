@@ -72,7 +72,7 @@ def load(sock):
     try:
         celery.main(args=sys.argv[1:], prog_name='celery', standalone_mode=False, auto_envvar_prefix='CELERY')
     except click.UsageError as exc:  # so Celery says that it cannot load the app
-        raise preload.LoadError(exc.format_message()) from exc
+        raise preload.LoadError(click.unstyle(exc.format_message())) from None
 
 
 def record(worker, sock):
