@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"crisper/supervisor/agent"
 	"crisper/supervisor/celery/hang"
 	"crisper/supervisor/ops"
 	"crisper/supervisor/pool"
@@ -70,6 +71,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) (exit int, err error) {
 		if cfg.Command, err = cfg.module(); err != nil {
 			return deps.ExitUsage, err
 		}
+		cfg.Python = cfg.Command.Path
 	}
 	dir, cleanup, err := unpack()
 	if err != nil {
