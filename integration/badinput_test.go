@@ -30,6 +30,8 @@ var refusals = []struct {
 	{name: "no app at all", args: nil, code: 2, says: []string{"no app is named", "-A"}},
 	{name: "an unknown option", args: []string{"-A", "sample", "--concurency", "2"}, code: 2, says: []string{"--concurency"}},
 	{name: "an option without its value", args: []string{"-A", "sample", "-c"}, code: 2, says: []string{"-c"}},
+	{name: "an address that is none", args: []string{"-A", "sample", "--http", "notaport"}, code: 2, says: []string{"--http must be an address such as :9810"}},
+	{name: "a state that cannot be kept", args: []string{"-A", "sample", "--statedb", "/no/such/dir/state"}, code: 2, says: []string{"--statedb", "/no/such/dir"}},
 	{name: "a value that is no number", args: []string{"-A", "sample", "-c", "many"}, code: 2, says: []string{"many"}},
 	{name: "a pool that only Celery has", args: []string{"-A", "sample", "-P", "gevent", "--runtime=native"}, code: 2, says: []string{"--pool", "--runtime=celery"}},
 	{name: "an embedded Beat", args: []string{"-A", "sample", "-B"}, code: 2, says: []string{"Beat"}},

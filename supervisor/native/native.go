@@ -2,6 +2,7 @@ package native
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"os"
 	"slices"
@@ -145,7 +146,7 @@ func New(cfg Config, deps Deps, first Zygote, info agent.Info) (*Runtime, error)
 	l.generation = 1
 	l.setInfo(info)
 	kept, found, err := loadState(cfg.Remote.StateDB)
-	if err != nil {
+	if err = errors.Join(err, mayKeep(cfg.Remote.StateDB)); err != nil {
 		return nil, err
 	}
 	l.recall(kept)

@@ -50,6 +50,24 @@ func loadState(path string) (s saved, found bool, err error) {
 	return s, true, nil
 }
 
+// mayKeep finds out at the start whether the state can be written, and not when the
+// first revoke is to be kept.
+func mayKeep(path string) error {
+	if path == "" {
+		return nil
+	}
+	target := stateFile(path)
+	file, err := os.CreateTemp(filepath.Dir(target), filepath.Base(target)+".*")
+	if err == nil {
+		_ = file.Close() // nothing was written
+		err = os.Remove(file.Name())
+	}
+	if err != nil {
+		return fmt.Errorf("--statedb: cannot write to %s: %w", filepath.Dir(target), err)
+	}
+	return nil
+}
+
 // recall takes over what was kept.
 func (l *loop) recall(s saved) {
 	for _, id := range s.Revoked {

@@ -51,6 +51,8 @@ func sampleValue(row Option) string {
 		return "90s"
 	case Fraction:
 		return "0.5"
+	case Address:
+		return "127.0.0.1:99"
 	case Level:
 		return "info"
 	case Autoscale:
@@ -292,6 +294,8 @@ func TestReaders(t *testing.T) {
 		{Fraction, "1", 1.0}, {Fraction, "1.1", nil}, {Fraction, "nan", nil},
 		{Autoscale, "1,2,3", nil}, {Autoscale, "0", nil}, {Autoscale, "a,b", nil},
 		{Concurrency, "AUTO", Auto}, {Concurrency, "-1", nil},
+		{Address, ":9810", ":9810"}, {Address, "127.0.0.1:0", "127.0.0.1:0"}, {Address, "[::1]:80", "[::1]:80"}, {Address, "off", "off"},
+		{Address, "notaport", nil}, {Address, "9810", nil}, {Address, ":port", nil}, {Address, ":70000", nil}, {Address, ":-1", nil},
 		{Octal, "022", 0o22}, {Octal, "0o77", 0o77}, {Octal, "8", nil}, {Octal, "7777", nil},
 		{List, "a, b,,", []string{"a", "b"}},
 	} {

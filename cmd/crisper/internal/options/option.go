@@ -31,6 +31,7 @@ const (
 	Autoscale   // max,min
 	Concurrency // a whole number or auto
 	Octal       // 022
+	Address     // host:port, or off
 )
 
 // Who says what becomes of an option.

@@ -74,7 +74,7 @@ func drainRows() []Option {
 
 func opsRows() []Option {
 	return []Option{
-		{Name: "http", Metavar: "ADDRESS", Group: groupOps, Who: Crisper, Default: ":9810",
+		{Name: "http", Kind: Address, Metavar: "ADDRESS", Group: groupOps, Who: Crisper, Default: ":9810",
 			Help: "Serve /livez, /readyz, /startupz, /metrics and /state here, read-only; off: not at all."},
 		{Name: "socket", Metavar: "PATH", Group: groupOps, Who: Crisper,
 			Help: "Admin socket for `crisper state` and `crisper drain`; off: none.",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,6 +45,8 @@ func (o Option) read(text string) (any, error) {
 		return readConcurrency(text)
 	case Octal:
 		return readOctal(text)
+	case Address:
+		return text, checkAddress(text)
 	}
 	return text, nil
 }
@@ -191,6 +194,23 @@ func readConcurrency(text string) (int, error) {
 		return 0, errors.New("a whole number, 0 or more, or auto")
 	}
 	return n, nil
+}
+
+// checkAddress takes what can be listened on. Whether somebody listens there already
+// is found when it is tried.
+func checkAddress(text string) error {
+	wrong := errors.New("an address such as :9810 or 127.0.0.1:9810, or off")
+	if text == "off" || text == "" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return wrong
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || port != strconv.FormatUint(n, 10) {
+		return wrong
+	}
+	return nil
 }
 
 func readOctal(text string) (int, error) {
