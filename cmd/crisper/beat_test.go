@@ -52,7 +52,7 @@ func TestMistakesOfABeatAreExitCode2(t *testing.T) {
 		{"beat -A proj --lease-duration 1500ms", "must be a whole number of seconds"},
 		{"beat -A proj --election=file --election-url redis://h", "--election-url belongs to --election=redis"},
 		{"beat -A proj stray", "unexpected argument \"stray\""},
-		{"beat -A proj --frob", "there is no option --frob; `crisper beat --help` lists the options"},
+		{"beat -A proj --frob", "No such option '--frob'. `crisper beat --help` lists the options"},
 		{"beat preview", "no app is named"},
 		{"beat preview -A proj --from yesterday", "--from must be a time such as"},
 		{"beat preview -A proj --from 2026-01-02 --until 2026-01-01", "is before --from"},

@@ -62,7 +62,7 @@ func TestExecRefusesWhatItCannotDo(t *testing.T) {
 		{"exec --memory-action nobody true", "must be one of fattest, command"},
 		{"exec --grace 5 --pre-stop-delay 5 true", "pre-stop delay of 5s leaves nothing"},
 		{"exec --stop-signal x --guard-soft 0.9 --guard-hard 0.5 true", "guard hard (0.5) is not above"},
-		{"exec --concurrency 5 true", "there is no option --concurrency"},
+		{"exec --concurrency 5 true", "No such option '--concurrency'."},
 		{"exec --children 2 -- true", "--children 2 is for Celery workers"},
 		{"exec --children 2 -- celery -A proj worker -B", "-B/--beat is refused with --children 2"},
 	} {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,6 +63,9 @@ func (p *program) execute(ctx context.Context, args []string) int {
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return p.exit
+	}
+	if cmd, _, found := root.Find(args); found == nil {
+		err = cmp.Or(unknownToApp(cmd, err), err)
 	}
 	fmt.Fprintf(p.stderr, "crisper: %s\n", options.Redact(err.Error()))
 	return exitCode(err)
@@ -128,6 +132,9 @@ func (p *program) root(args []string) *cobra.Command {
 		if word := firstWord(args); cmd == root && word != "" {
 			return unknownCommand(word)
 		}
+		if name := unknownFlag(err); name != "" {
+			return usageError("%s `%s --help` lists the options", noSuchOption(name, spellings(cmd)), cmd.CommandPath())
+		}
 		return usageError("%s; `%s --help` lists the options", flagProblem(err), cmd.CommandPath())
 	})
 	root.SetHelpFunc(p.help)
@@ -136,17 +143,21 @@ func (p *program) root(args []string) *cobra.Command {
 	return root
 }
 
+// unknownFlag is the option that there is not; empty: pflag's error is about another thing.
+func unknownFlag(err error) string {
+	if name, ok := strings.CutPrefix(err.Error(), "unknown flag: "); ok {
+		return name
+	}
+	if rest, ok := strings.CutPrefix(err.Error(), "unknown shorthand flag: "); ok {
+		_, name, _ := strings.Cut(rest, " in ")
+		return name
+	}
+	return ""
+}
+
 // flagProblem rewords pflag's errors.
 func flagProblem(err error) string {
 	message := err.Error()
-	if name, ok := strings.CutPrefix(message, "unknown flag: "); ok {
-		return "there is no option " + name
-	}
-	if rest, ok := strings.CutPrefix(message, "unknown shorthand flag: "); ok {
-		if _, name, found := strings.Cut(rest, " in "); found {
-			return "there is no option " + name
-		}
-	}
 	if name, ok := strings.CutPrefix(message, "flag needs an argument: "); ok {
 		return "the option " + name + " needs a value"
 	}

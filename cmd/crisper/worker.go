@@ -108,6 +108,9 @@ func (p *program) work(ctx context.Context, settings options.Settings, plan opti
 	} else {
 		exit, err = w.natively(ctx)
 	}
+	if errors.As(err, new(agent.NoSuchOption)) {
+		return err // as any other mistake in what was typed
+	}
 	p.workerEnds(w.log, exit, err)
 	return nil
 }

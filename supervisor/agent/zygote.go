@@ -73,6 +73,15 @@ type (
 	ExitedEvent struct{ Status string }
 )
 
+// NoSuchOption is an error about what was typed: neither Celery's worker nor the app has
+// the option. Known are those that it has.
+type NoSuchOption struct {
+	Name  string   `json:"name"`
+	Known []string `json:"known"`
+}
+
+func (e NoSuchOption) Error() string { return "No such option '" + e.Name + "'." }
+
 func (LoadedEvent) zygoteEvent()     {}
 func (FailedEvent) zygoteEvent()     {}
 func (ForkedEvent) zygoteEvent()     {}
@@ -256,8 +265,13 @@ func parseEvent(frame wire.Frame) (ZygoteEvent, error) {
 			Error     string `json:"error"`
 			Traceback string `json:"traceback"`
 			Usage     bool   `json:"usage"`
+			// Option is the one that there is not; nil: it is about something else.
+			Option *NoSuchOption `json:"option"`
 		}
 		return decoded(frame, &e, func() ZygoteEvent {
+			if e.Option != nil {
+				return FailedEvent{Err: *e.Option, Traceback: e.Traceback, Usage: e.Usage}
+			}
 			if e.Child == 0 {
 				return FailedEvent{Err: errors.New(e.Error), Traceback: e.Traceback, Usage: e.Usage}
 			}

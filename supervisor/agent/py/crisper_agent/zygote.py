@@ -104,7 +104,7 @@ def fail(control, exc):
         sys.__stderr__.write(text)
     try:
         control.sendall(wire.pack_json(
-            wire.FAILED, 0, {'child': 0, 'error': line, 'traceback': text, 'usage': usage}))
+            wire.FAILED, 0, {'child': 0, 'error': line, 'traceback': text, 'usage': usage, 'option': no_such_option(exc)}))
     except OSError:
         pass  # the supervisor is gone, and stderr has it
     leave(EXIT_APP)
@@ -115,6 +115,15 @@ def is_usage(exc):
     from .preload import BadSetting
     click = sys.modules.get('click')
     return isinstance(exc, BadSetting) or click is not None and isinstance(exc, click.UsageError)
+
+
+def no_such_option(exc):
+    """What was typed and is no option, with all that there are; None: it is not about that."""
+    click = sys.modules.get('click')
+    if click is None or not isinstance(exc, click.NoSuchOption) or exc.ctx is None:
+        return None
+    known = [name for param in exc.ctx.command.params for name in param.opts + param.secondary_opts]
+    return {'name': exc.option_name, 'known': [name for name in known if name.startswith('--')]}
 
 
 def headline(exc):
