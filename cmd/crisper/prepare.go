@@ -77,36 +77,41 @@ func pidfileOwner(path string) (pid int, alive bool) {
 	return pid, err == nil || errors.Is(err, syscall.EPERM)
 }
 
-// expandNode is node_format of Celery's main process (utils/nodenames.py, 5.7):
-// there %i is 0 and %I is nothing.
+// expandNode is node_format of Celery's main process (utils/nodenames.py, 5.7): %h is
+// the host of the node's name, whatever machine it runs on, %i is 0 and %I is nothing.
 func expandNode(text, node string) string {
-	host, err := os.Hostname()
+	local, err := os.Hostname()
 	if err != nil {
-		host = "localhost"
+		local = "localhost"
 	}
-	return expand(text, nodeName(node, host), host)
+	return nodeFormat(text, nodeName(node, local))
 }
 
-// nodeName completes what -n gives: name, name@ and nothing are allowed.
-func nodeName(given, host string) string {
-	if given == "" {
-		return "celery@" + host
-	}
-	name, at, found := strings.Cut(given, "@")
+func nodeFormat(text, node string) string {
+	name, host, _ := strings.Cut(node, "@")
+	return strings.ReplaceAll(expand(text, name, host), "%p", node)
+}
+
+// nodeName completes what -n gives: name, name@ and nothing are allowed. In it %h is
+// this machine, and %n its name without the domain (host_format).
+func nodeName(given, local string) string {
+	name, host, found := strings.Cut(given, "@")
 	if !found {
-		name, at = "celery", given
+		name, host = "", given
 	}
-	if at == "" {
-		at = host
+	if name == "" {
+		name = "celery"
 	}
-	return expand(name+"@"+at, "celery@"+host, host)
+	if host == "" {
+		host = local
+	}
+	short, _, _ := strings.Cut(local, ".")
+	return expand(name+"@"+host, short, local)
 }
 
-func expand(text, node, host string) string {
-	name, _, _ := strings.Cut(node, "@")
-	short, domain, _ := strings.Cut(host, ".")
-	_ = short
-	return strings.NewReplacer("%%", "%", "%h", host, "%n", name, "%d", domain, "%p", node, "%i", "0", "%I", "").Replace(text)
+func expand(text, name, host string) string {
+	_, domain, _ := strings.Cut(host, ".")
+	return strings.NewReplacer("%%", "%", "%h", host, "%n", name, "%d", domain, "%i", "0", "%I", "").Replace(text)
 }
 
 func exists(path string) bool {

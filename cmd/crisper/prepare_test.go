@@ -64,10 +64,15 @@ func TestNodeFormat(t *testing.T) {
 		{"w1@box", "/var/log/%n%I.%i.log", "/var/log/w1.0.log"},
 		{"box", "%n", "celery"},
 		{"", "%d", "example.com"},
+		{"w1@other.example.org", "%n-%h-%d", "w1-other.example.org-example.org"},
+		{"w3", "%n-%h-%d", "celery-w3-"},
+		{"%n@%h", "%p", "web@web.example.com"},
+		{"w1@%d", "%h", "example.com"},
+		{"@box", "%p", "celery@box"},
 		{"", "100%%", "100%"},
 	} {
 		const host = "web.example.com"
-		if got := expand(test.text, nodeName(test.node, host), host); got != test.want {
+		if got := nodeFormat(test.text, nodeName(test.node, host)); got != test.want {
 			t.Errorf("-n %q: %s becomes %s, want %s", test.node, test.text, got, test.want)
 		}
 	}
