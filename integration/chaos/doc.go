@@ -40,7 +40,8 @@
 // A trial that on a busy machine comes too late to strike (its tasks are over) says
 // nothing, and is made once more. With -busy more is taken for the machine's doing: the
 // way of a settlement may take half a second, a worker may be seen to leave some
-// seconds after its grace. Lost and doubled stay what they are.
+// seconds after its grace, and what a whole Celery worker was cut off from at the end of it
+// may not be recorded in time. Lost and doubled stay what they are.
 //
 // # What it deliberately does not do
 //

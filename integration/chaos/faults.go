@@ -10,8 +10,11 @@ type fault struct {
 	name, title string
 	recovery    string // what the recovery time of this row is
 	promise     string // see row.Promise
-	needs       needs
-	patience    time.Duration
+	// brief: what is promised of early tasks has to be done in the last second of a grace,
+	// which a busy machine may not give; there it is lateOnly.
+	brief    bool
+	needs    needs
+	patience time.Duration
 	// noStock says why the row makes no sense for Celery's own worker.
 	noStock string
 	setup   func(ctx context.Context, l *lane) error

@@ -23,7 +23,7 @@ func processFaults() []fault {
 		{name: "peer", title: "kill -9 of the supervisor, a peer survives", recovery: "kill → last task in its hands started again or recorded",
 			patience: patience, setup: peerSetup, trial: killSupervisor},
 		{name: "term", title: fmt.Sprintf("TERM, tasks longer than the grace of %d s", grace), recovery: "TERM → exit",
-			patience: patience, setup: func(context.Context, *lane) error { return nil }, trial: term},
+			patience: patience, setup: func(context.Context, *lane) error { return nil }, trial: term(grace)},
 	}
 }
 
@@ -160,10 +160,14 @@ func anyAlive(pids []int) bool {
 
 // term is a pod that has to go while its tasks are longer than its grace. The next
 // pod starts after it.
-func term(ctx context.Context, l *lane) (*trial, error) {
+func term(grace int) func(context.Context, *lane) (*trial, error) {
+	return func(ctx context.Context, l *lane) (*trial, error) { return l.term(ctx, grace) }
+}
+
+func (l *lane) term(ctx context.Context, grace int) (*trial, error) {
 	t := l.begin()
 	if l.worker == nil {
-		if err := l.successor(ctx); err != nil {
+		if err := l.successor(ctx, grace); err != nil {
 			return t, err
 		}
 	}
@@ -182,27 +186,27 @@ func term(ctx context.Context, l *lane) (*trial, error) {
 	if err := l.worker.Signal(syscall.SIGTERM); err != nil {
 		return t, fmt.Errorf("cannot send TERM: %w", err)
 	}
-	t.recovery, t.note = l.leave()
-	if l.side != crisperSide {
+	t.recovery, t.note = l.leave(grace)
+	if l.side == stockSide {
 		t.forgo(running)
 	}
 	t.fault = t.fault.Add(t.recovery) // what was cut off was cut off at the end
-	if err := l.successor(ctx); err != nil {
+	if err := l.successor(ctx, grace); err != nil {
 		return t, err
 	}
 	return t, t.decide(ctx, patience)
 }
 
-func (l *lane) successor(ctx context.Context) (err error) {
+func (l *lane) successor(ctx context.Context, grace int) (err error) {
 	l.worker, err = l.start(ctx, "--grace "+strconv.Itoa(grace)+"s", "-c", "4")
 	return err
 }
 
 // leave waits for the worker until its grace is over, as the kubelet does, and then
 // kills it.
-func (l *lane) leave() (time.Duration, string) {
+func (l *lane) leave(grace int) (time.Duration, string) {
 	asked := time.Now()
-	limited, cancel := context.WithTimeout(context.Background(), grace*time.Second+l.tolerance.leave)
+	limited, cancel := context.WithTimeout(context.Background(), time.Duration(grace)*time.Second+l.tolerance.leave)
 	defer cancel()
 	_, at, err := l.worker.Wait(limited)
 	if err != nil {

@@ -62,7 +62,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) (exit int, err error) {
 		}
 	}()
 	cfg.Pool.StopTimeout = forEver
-	cfg.Pool.CutoffGrace = max(500*time.Millisecond, cfg.Margin*2/3)
+	cfg.Pool.CutoffGrace = max(500*time.Millisecond, cfg.Margin/2)
 	seats, err := pool.New(cfg.Pool, rand.Float64)
 	if err != nil {
 		return deps.ExitUsage, err
