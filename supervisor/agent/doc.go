@@ -20,6 +20,9 @@
 // it imports what they need after everything else, runs the way of a task, fills the
 // holes in Python's memory, and collects garbage last. docs/benchmarks.md has the figures.
 //
+// A Recorder is a single process beside all this: it has loaded an app as a worker of
+// `celery` had that is gone, and records as failed what went with that (package celery).
+//
 // # Authority
 //
 // The zygote is right about the app (Info); the kernel is right about who lives.

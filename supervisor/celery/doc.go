@@ -27,7 +27,8 @@
 //	            and after a change (four times a second at most) what it has in hand and
 //	            whether its transport would take one more
 //	ring        shared memory (package ring), a record for each delivery that is taken
-//	            or let go of and each task that begins or has ended (package held)
+//	            or let go of and each task that begins or has ended, with its message
+//	            where nobody will deliver it again (package held)
 //
 // A record is written before Redis is told, which costs no call of the kernel and which
 // no death of the worker takes back. Each line says up to where the ring may be read;
@@ -36,9 +37,10 @@
 // before its long task is known after two at the latest, and renewed. What is left when
 // the worker is gone is read then, before anything is given back.
 //
-// For this the agent connects to Celery's signals and wraps six functions that no signal
-// stands for: append, ack, reject and restore_by_tag of the Redis transport's QoS,
-// task_accepted and task_ready of celery.worker.state. Several threads may call these:
+// For this the agent connects to Celery's signals and wraps eight functions that no signal
+// stands for: append, ack, reject and restore_by_tag of the Redis transport's QoS, ack of
+// kombu's Message (for other transports), task_accepted and task_ready of
+// celery.worker.state, _announce_cancelled of Request. Several threads may call these:
 // one of them writes, and the others leave it what they have to tell and wait for
 // nothing; should the worker be killed in that very moment, what was left is not
 // known. The pool's processes are silent from their fork on and have neither file. When
@@ -56,17 +58,46 @@
 //	judgement  what waits at the broker against what workers take (package hang): who
 //	           hangs is replaced; under exec it is ended, and the pod with it
 //	giving     when a worker is gone, however it went, and the last of its processes is
-//	back       too: what it still held goes back, in order; tasks acknowledged early that
-//	           ran in it are named in the log and counted as lost. Not while another worker
+//	back       too: what it still held goes back, in order. Not while another worker
 //	           dies, which would take it with its last breath
 //	           anew: a worker that begins to consume again after it has lost its connection
 //	           remembers nothing but the tasks that run; the rest goes back
+//	recording  tasks acknowledged early that ran in it are named in the log, counted as
+//	           lost, and recorded as failed
 //	parking    a message whose task ran in PoisonLimit workers that died goes to the
 //	           dead-letter list instead
 //
 // A request that fails is repeated: renewal in the next round, giving back every second
 // until it is done or we leave. An answer that was lost costs nothing, since a delivery
 // that went back is not found again.
+//
+// # What went with a worker
+//
+// A task that was acknowledged when it began, and whose worker is gone, is delivered to
+// nobody any more, whichever the broker is. It is recorded as Celery's parent process
+// records the loss of a pool process: WorkerLostError in the app's own backend, its
+// errbacks, its chord, the signal task_failure. Only Python can do that, with the app
+// loaded, so it is done by a process for this purpose (agent.Recorder; "clerk" here). It
+// is given the worker's own command line, which the agent has told, and gives it to
+// Celery's own command; only where a worker would start, it does not.
+//
+//	gone       ran, and is in nobody's hands: its delivery did not go back, by us or by the
+//	           broker. Under the solo pool the broker hears of an early acknowledgment when
+//	           the task has ended: there such a task goes back, too
+//	known      the backend has SUCCESS, FAILURE or REVOKED of it: it stays. RETRY and
+//	           STARTED are what Celery's cold shutdown leaves of what it cut off, and
+//	           nothing will come of them
+//	recorded   one after the other; what the backend does not take is tried again each
+//	           second, for recordFor. A clerk that dies is replaced twice
+//	not        the message is unknown (larger than 256 KiB, or 16 MiB are kept of this
+//	           worker already, or the ring was full), the app does not load, the time is
+//	           over: an error in the log names each task
+//
+// A clerk is started when there is something to record, and leaves ten seconds after the
+// last of it. When we leave with tasks that will be cut off, it is started up to ten
+// seconds before that, since it takes as long as the app takes to load. It is the first
+// that the kernel takes when memory gets short. An agent that was off has not told what
+// ended, and nothing is recorded then.
 //
 // # How tasks are counted
 //
@@ -86,7 +117,8 @@
 //
 //	0        TERM: every worker gets TERM and finishes what it runs
 //	grace−m  QUIT: Celery's cold shutdown, which on Redis puts back what it holds
-//	…        KILL for whole groups, CutoffGrace later
+//	…        KILL for whole groups, CutoffGrace later; what the workers held goes back,
+//	         and what went with them is recorded
 //	grace    gone
 //
 // What a worker leaves behind (a pool process whose parent was killed) is killed
@@ -96,11 +128,11 @@
 // # What it deliberately does not do
 //
 // It takes no message and settles none of a worker that lives. With brokers other than
-// Redis it does nothing at all: RabbitMQ gives back by itself and at once, and what
-// waits there is not counted, so that nobody is judged. It does not write the result of
-// a task that went with its worker: the worker that would have to is gone, and another's
-// backend is not ours to use; the log, the metric and Celery's own silence remain. A
-// worker that runs its program anew (HUP to the worker itself) has no agent any more.
+// Redis it gives nothing back: RabbitMQ gives back by itself and at once, and what
+// waits there is not counted, so that nobody is judged; what went with a worker is recorded
+// all the same. It sends no events for that: who watches events sees a worker that is gone.
+// A worker that runs its program anew (HUP to the worker itself) has no agent any more.
 // When we die with the worker (the node is gone) what it held comes back after the
-// visibility timeout, counted from the last renewal.
+// visibility timeout, counted from the last renewal, and what went with it is recorded by
+// nobody.
 package celery
