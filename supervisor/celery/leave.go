@@ -1,8 +1,6 @@
 package celery
 
-import (
-	"time"
-)
+import "time"
 
 const (
 	// recordAhead is how long before a cut-off a clerk is started, for it takes as long as
@@ -12,6 +10,8 @@ const (
 	recordAtEnd = 15 * time.Second
 	// recordReserve is what is left of the grace when we do not wait any more.
 	recordReserve = 150 * time.Millisecond
+	// recordAtLeast is waited for it whatever the grace says: somebody was late.
+	recordAtLeast = 500 * time.Millisecond
 )
 
 // recordAhead has a clerk ready when tasks are about to be cut off that will have to be
@@ -35,6 +35,9 @@ func (l *loop) leftAll(now time.Time) {
 	l.recordable = now.Add(recordAtEnd)
 	if !l.told.IsZero() && l.cfg.Grace > 0 {
 		l.recordable = l.told.Add(l.cfg.Grace - recordReserve)
+		if least := now.Add(recordAtLeast); least.After(l.recordable) {
+			l.recordable = least
+		}
 	}
 }
 

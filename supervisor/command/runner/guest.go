@@ -30,6 +30,7 @@ func (l *loop) invite(cmd *exec.Cmd) {
 const (
 	recordReserve = 150 * time.Millisecond
 	recordAtEnd   = 15 * time.Second
+	recordAtLeast = 500 * time.Millisecond // whatever the grace says
 )
 
 // recordable is how long the guest may have for what is of use to others only.
@@ -37,7 +38,7 @@ func (l *loop) recordable(now time.Time) time.Duration {
 	if l.told.IsZero() || l.cfg.Command.Grace == 0 {
 		return recordAtEnd
 	}
-	return l.told.Add(l.cfg.Command.Grace - recordReserve).Sub(now)
+	return max(recordAtLeast, l.told.Add(l.cfg.Command.Grace-recordReserve).Sub(now))
 }
 
 // onHung ends the command as somebody would who sends TERM; a deaf one as somebody who
