@@ -63,7 +63,7 @@ func (w *warden) leaves(c *child) {
 // tellCut says of agents whose process lives that they will not say anything more.
 func (w *warden) tellCut() {
 	for id, c := range w.children {
-		if !c.hungUp.IsZero() && time.Since(c.hungUp) > silentEnd && !c.off && !c.told {
+		if !c.gone && !c.hungUp.IsZero() && time.Since(c.hungUp) > silentEnd && !c.off && !c.told {
 			w.onSaid(id, said{Said: "off", Why: "the process that it was in runs another program"})
 		}
 	}
