@@ -18,7 +18,11 @@ import (
 // In prefork the grandchild is a process of Celery's pool, which Celery replaces: only
 // what it ran is cut off. In the other pools it is something that a task left behind.
 func playKillOfAGrandchild(l *life) {
-	l.start()
+	if l.onFiles() && l.c.exec() {
+		l.start("--grace", "20") // see endsAfterAReplacement
+	} else {
+		l.start()
+	}
 	l.ready()
 	if l.c.pool() != "prefork" {
 		left := harness.Got(l.g.client.Send(harness.Task{Name: "lifeapp.linger", Args: []any{300}}))(l.t)
@@ -33,7 +37,7 @@ func playKillOfAGrandchild(l *life) {
 		}
 	}
 	victim := l.busiest(below)
-	if l.c.pool() == "prefork" && l.c.transport() == "filesystem" && l.c.load() == "idle" {
+	if l.onFiles() && l.c.load() == "idle" {
 		_, others := waitsForATask(l.t, below) // see the test below for the other
 		victim = others[0]
 	}
@@ -42,8 +46,67 @@ func playKillOfAGrandchild(l *life) {
 	if !proctree.Alive(parent) {
 		l.t.Error("the whole worker went with it")
 	}
-	l.endsAfterTERM()
+	if l.onFiles() && l.c.exec() {
+		l.endsAfterAReplacement(parent)
+	} else {
+		l.endsAfterTERM()
+	}
 	l.judge(grandchild)
+}
+
+// onFiles: without an event loop the processes of a prefork pool share a pipe and a lock.
+func (l *life) onFiles() bool { return l.c.pool() == "prefork" && l.c.transport() == "filesystem" }
+
+// endsAfterAReplacement: a pool process that took the place of another was forked by a
+// thread of Celery's (billiard's Supervisor), and asked the kernel to be killed when its
+// parent dies (celery/concurrency/prefork.py, set_pdeathsig): to the kernel, when that
+// thread ends, as it does in a warm shutdown. If that is before the process is told to
+// leave, it may take the lock along; the others wait for it, and Celery for them (with
+// Celery's own worker, too: now and then, and as good as always if what tells them comes
+// a second later). Then the grace ends it, and nothing else may.
+func (l *life) endsAfterAReplacement(parent int) {
+	l.t.Helper()
+	l.send(TERM)
+	var since time.Time
+	stood := false
+	harness.Must(l.t, harness.Until(l.wait(), "the end", func() bool {
+		switch {
+		case !deadWithTheLock(parent):
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+		case time.Since(since) > 3*time.Second:
+			stood = true
+		}
+		select {
+		case <-l.Done():
+			return true
+		default:
+			return false
+		}
+	}))
+	if code, _, err := l.Wait(l.wait()); err == nil && code == killed && stood {
+		l.t.Log("Celery's pool stood still in its warm shutdown: a pool process that its kernel killed has the lock")
+		l.ends(killed)
+		return
+	}
+	l.ends(0)
+}
+
+// deadWithTheLock: some of the pool have died and are not waited for, all others wait for
+// a lock.
+func deadWithTheLock(parent int) bool {
+	dead, waiting := 0, 0
+	pool, _ := process.Children(parent)
+	for _, pid := range pool {
+		switch {
+		case !proctree.Alive(pid):
+			dead++
+		case strings.Contains(waitsIn(pid), "futex"):
+			waiting++
+		}
+	}
+	return dead > 0 && waiting > 0 && dead+waiting == len(pool)
 }
 
 // busiest is one that runs a task, or the first.

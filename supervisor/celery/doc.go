@@ -106,7 +106,8 @@
 // long as the time since the one before ended: the rate is true, and so is the
 // pool's estimate of when a replacement has to be started. The number is exact to
 // what is accepted within one report; max_tasks is not exceeded by the pool's
-// doing but by what the worker had prefetched, which it finishes.
+// doing but by what the worker had prefetched, which it finishes. Of a worker that dies
+// at work one more is told as begun: its death is that task's, and no failed start.
 //
 // # Authority
 //

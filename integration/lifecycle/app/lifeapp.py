@@ -35,4 +35,4 @@ def hog_when(path):
                 wish = f.read()
         if wish == "eat":
             held.append(bytearray(os.urandom(1 << 20)) * 8)
-        time.sleep(0.02)  # others in the process run on meanwhile
+        time.sleep(0.05)  # others in the process run on meanwhile
