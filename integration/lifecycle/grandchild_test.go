@@ -71,7 +71,7 @@ func (l *life) endsAfterAReplacement(parent int) {
 	stood := false
 	harness.Must(l.t, harness.Until(l.wait(), "the end", func() bool {
 		switch {
-		case !deadWithTheLock(parent):
+		case !l.deadWithTheLock(parent):
 			since = time.Time{}
 		case since.IsZero():
 			since = time.Now()
@@ -93,20 +93,21 @@ func (l *life) endsAfterAReplacement(parent int) {
 	l.ends(0)
 }
 
-// deadWithTheLock: some of the pool have died and are not waited for, all others wait for
-// a lock.
-func deadWithTheLock(parent int) bool {
-	dead, waiting := 0, 0
+// deadWithTheLock: besides the one that we have killed some of the pool have died, and
+// wait to be collected or are named in Celery's log; all others wait for a lock.
+func (l *life) deadWithTheLock(parent int) bool {
+	corpses, waiting := 0, 0
 	pool, _ := process.Children(parent)
 	for _, pid := range pool {
 		switch {
 		case !proctree.Alive(pid):
-			dead++
+			corpses++
 		case strings.Contains(waitsIn(pid), "futex"):
 			waiting++
 		}
 	}
-	return dead > 0 && waiting > 0 && dead+waiting == len(pool)
+	dead := corpses + strings.Count(l.LogText(), "exited with 'signal 9 (SIGKILL)'") - 1
+	return dead > 0 && waiting > 0 && corpses+waiting == len(pool)
 }
 
 // busiest is one that runs a task, or the first.
