@@ -7,7 +7,7 @@ const (
 	// the app takes to load.
 	recordAhead = 10 * time.Second
 	// recordAtEnd bounds the wait for it where nobody has said how long we have.
-	recordAtEnd = 15 * time.Second
+	recordAtEnd = 30 * time.Second
 	// recordReserve is what is left of the grace when we do not wait any more.
 	recordReserve = 150 * time.Millisecond
 	// recordAtLeast is waited for it whatever the grace says: somebody was late.

@@ -29,7 +29,7 @@ func (l *loop) invite(cmd *exec.Cmd) {
 // where there is none.
 const (
 	recordReserve = 150 * time.Millisecond
-	recordAtEnd   = 15 * time.Second
+	recordAtEnd   = 30 * time.Second
 	recordAtLeast = 500 * time.Millisecond // whatever the grace says
 )
 
