@@ -16,7 +16,8 @@ type Keeper interface {
 	// Renew gives deliveries new scores, in their order, and returns these; 0 for one
 	// that is not in anybody's hands, below 0 for one that is in another's.
 	Renew(ctx context.Context, held []Held) ([]float64, error)
-	// Restore gives deliveries back as if never taken, the first to be consumed first.
+	// Restore gives deliveries back as if never taken, the first to be consumed first, and
+	// acknowledges those that are done.
 	// Those that are not in hand any more, or in another's, are left alone.
 	Restore(ctx context.Context, held []Held) ([]Returned, error)
 	Close()
@@ -29,6 +30,9 @@ type Held struct {
 	Low, High float64 // Unix time; High 0: not known, and nothing can be above it
 	// Died: it was being run by the one who died, which counts as a death against it.
 	Died bool
+	// Done: it was to be acknowledged when its task began, and that has ended. What the
+	// broker was never told of it is told now.
+	Done bool
 	// Limit is the number of deaths with which it is parked instead; 0: never.
 	Limit int
 }
@@ -39,4 +43,6 @@ type Returned struct {
 	Queue  string
 	Deaths int
 	Parked bool
+	// Acked: it was done, and did not go back.
+	Acked bool
 }

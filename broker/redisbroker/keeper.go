@@ -217,7 +217,10 @@ func (k *Keeper) restorePart(ctx context.Context, s *session, part []broker.Held
 // moveOf decides where a delivery goes.
 func (k *Keeper) moveOf(ctx context.Context, s *session, h broker.Held, o owned) (move, bool, error) {
 	envelope := celerymsg.ParseEnvelope(o.record.payload)
-	m := move{Held: h, Returned: broker.Returned{Tag: h.Tag, Deaths: envelope.Deaths}, verb: "RPUSH"}
+	m := move{Held: h, Returned: broker.Returned{Tag: h.Tag, Deaths: envelope.Deaths, Acked: h.Done}, verb: "RPUSH"}
+	if h.Done {
+		return m, true, nil // to no list
+	}
 	queues, err := k.c.lookup(ctx, s, o.record)
 	if err != nil {
 		return m, false, err

@@ -76,6 +76,28 @@ func TestWhatADeadStockWorkerHeldGoesBackInOrderAndOnce(t *testing.T) {
 	}
 }
 
+func TestADeliveryThatIsDoneIsAcknowledgedAndDoesNotGoBack(t *testing.T) {
+	s := mini(t)
+	k := keeper(t, s)
+	done := s.stockTakes(t, "tag-done", "q", brokertest.Payload("done", 0), longAgo)
+	done.Done = true
+	open := s.stockTakes(t, "tag-open", "q", brokertest.Payload("open", 0), longAgo+1)
+	others := s.stockTakes(t, "tag-others", "q", brokertest.Payload("others", 0), longAgo+2)
+	others.Done, others.High = true, longAgo+1
+	others.Low = longAgo
+	returned, err := k.Restore(t.Context(), []broker.Held{done, open, others})
+	want := []broker.Returned{{Tag: "tag-open", Queue: "q"}, {Tag: "tag-done", Acked: true}}
+	if diff := cmp.Diff(want, returned); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+	if diff := cmp.Diff([]string{"id-open"}, ids(t, s.Waiting(t, "q"))); diff != "" {
+		t.Error(diff)
+	}
+	if left := s.client.HKeys(t.Context(), s.keys.unacked).Val(); !cmp.Equal(left, []string{"tag-others"}) {
+		t.Errorf("in hand are %q", left)
+	}
+}
+
 func TestADeliveryThatAnotherHasTakenSinceIsNeitherRenewedNorRestored(t *testing.T) {
 	s := mini(t)
 	k := keeper(t, s)

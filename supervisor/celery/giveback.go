@@ -71,10 +71,9 @@ func (w *warden) anew(c *child) {
 	c.keeper.whenIdle(func() {
 		w.restore(c, c.hand.Forgotten(taken), "what a worker has forgotten", func(returned []broker.Returned, err error) {
 			w.returning--
-			w.metrics.Settled("restore", len(returned))
-			if err != nil || len(returned) > 0 {
+			if back, _ := w.count(returned); err != nil || back > 0 {
 				w.log.Warn("what a worker forgot when it lost its connection was given back",
-					zap.String("node", c.node), zap.Int("deliveries", len(returned)), zap.Error(err))
+					zap.String("node", c.node), zap.Int("deliveries", back), zap.Error(err))
 			}
 		})
 	})
@@ -120,23 +119,34 @@ func (w *warden) onReturned(c *child, returned []broker.Returned, why string, er
 	} else {
 		defer func() { w.tellGone(c, c.hand.Gone(returned), why) }()
 	}
-	back := 0
-	for _, r := range returned {
-		if !r.Parked {
-			back++
-			continue
-		}
+	back, parked := w.count(returned)
+	for _, r := range parked {
 		task := c.hand.TaskOf(r.Tag)
 		w.metrics.Parked(task.Name)
 		w.metrics.TaskFinished(task.Name, "parked", 0)
 		w.log.Error("a message was put into the dead-letter list: workers died while running it",
 			zap.String("task", task.Name), zap.String("id", task.ID), zap.String("queue", r.Queue), zap.Int("deaths", r.Deaths))
 	}
-	w.metrics.Settled("restore", back)
-	w.metrics.Settled("park", len(returned)-back)
 	if back > 0 {
 		w.log.Warn("what a worker held was given back", zap.String("node", c.node), zap.Int("deliveries", back))
 	}
+}
+
+// count counts what became of deliveries. Those that were acknowledged in their worker's
+// place are nothing that anybody has to know of.
+func (w *warden) count(returned []broker.Returned) (back int, parked []broker.Returned) {
+	for _, r := range returned {
+		switch {
+		case r.Parked:
+			parked = append(parked, r)
+		case !r.Acked:
+			back++
+		}
+	}
+	w.metrics.Settled("restore", back)
+	w.metrics.Settled("park", len(parked))
+	w.metrics.Settled("ack", len(returned)-back-len(parked))
+	return back, parked
 }
 
 // tellGone: tasks that were acknowledged when they began end with their worker.

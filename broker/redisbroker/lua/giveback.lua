@@ -3,8 +3,8 @@
 -- KEYS  1 unacked, 2 unacked index, then the lists that messages are moved to
 -- ARGV  for each delivery, newest first: tag, lowest and highest score that it can
 --       have if it is still the dead one's ('+inf': any), 'LPUSH' or 'RPUSH', payload,
---       number of its lists, for each list its number in KEYS
--- Result: for each delivery 1 (moved) or 0 (settled, or in another's hands).
+--       number of its lists (0: it is acknowledged), for each list its number in KEYS
+-- Result: for each delivery 1 (done) or 0 (settled, or in another's hands).
 --
 -- Atomic so that it goes back once, whoever else restores it: several of us, or a
 -- stock worker's sweep.

@@ -33,6 +33,10 @@
 // too late, or not any more because the worker died in between, therefore costs a
 // question and never a delivery: "t" comes before the booking, "s" after the settling.
 //
+// A delivery that was to be acknowledged when its task began, and is still in hand when
+// that has ended, is done: the acknowledgment was lost with a connection. It is not given
+// back but acknowledged, by whoever gives back the others.
+//
 // The bytes are believed to be nobody's: what is no record is an error, and its reader
 // does not read on.
 //

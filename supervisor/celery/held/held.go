@@ -23,6 +23,7 @@ type delivery struct {
 	order     uint64
 	tag       broker.Tag
 	low, high float64
+	done      bool // acknowledged early, and its task has ended
 }
 
 // Task is one that runs.
@@ -51,7 +52,7 @@ func (h *Hand) Read(records []byte) (took bool, err error) {
 		case message:
 			h.part(r.task.ID, r.task.Message, r.more)
 		case ended:
-			h.forget(r.task.ID)
+			h.ended(r.task.ID)
 		default:
 			h.delivery(r.kind, r.at, r.task.Tag)
 			took = took || r.kind == taken
@@ -84,6 +85,16 @@ func (h *Hand) began(t Task) {
 	h.taken++
 	t.order = h.taken
 	h.tasks[t.ID] = t
+}
+
+// ended: a delivery that is still in hand was acknowledged when its task began, and the
+// broker did not hear of it. It must not run again.
+func (h *Hand) ended(id string) {
+	t := h.tasks[id]
+	if d := h.deliveries[t.Tag]; d != nil && !t.Late && d.order < t.order {
+		d.done = true
+	}
+	h.forget(id)
 }
 
 // part keeps a part of a running task's message. One that there is no room for, or that
@@ -142,7 +153,7 @@ func (h *Hand) Deliveries(before float64) []broker.Held {
 	}
 	out := make([]broker.Held, len(list))
 	for i, d := range list {
-		out[i] = broker.Held{Tag: d.tag, Low: d.low, High: d.high, Died: running[d.tag]}
+		out[i] = broker.Held{Tag: d.tag, Low: d.low, High: d.high, Died: running[d.tag], Done: d.done}
 	}
 	return out
 }

@@ -53,6 +53,21 @@ func TestDeliveriesAreKeptInTheOrderOfTakingUntilTheyAreSettled(t *testing.T) {
 	}
 }
 
+func TestADeliveryWhoseAcknowledgmentWasLostIsDoneWhenItsTaskHasEnded(t *testing.T) {
+	h := told(t,
+		"t 1 early", "a 1 early 1 proj.early ", "e 2 1",
+		"t 3 late", "a 3 late 2 proj.late late", "e 4 2",
+		"t 5 anew", "a 5 anew 3 proj.early ", "t 6 anew", "e 7 3", // restored by somebody, and taken once more
+		"t 8 runs", "a 8 runs 4 proj.early ")
+	want := []broker.Held{{Tag: "early", Low: 1, Done: true}, {Tag: "late", Low: 3}, {Tag: "anew", Low: 6}, {Tag: "runs", Low: 8, Died: true}}
+	if diff := cmp.Diff(want, h.Deliveries(forever)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(want[:3], h.Forgotten(h.Taken())); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestARenewedDeliveryIsKnownByItsNewScore(t *testing.T) {
 	h := told(t, "t 1 a", "k 1.5 a", "t 2 b", "t 3 c", "t 3 d")
 	asked := h.Deliveries(forever)
