@@ -5,7 +5,9 @@ package integration
 import (
 	"encoding/json"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -74,12 +76,22 @@ func (w *wrapped) starting() (n int) {
 	return n
 }
 
-// ran fails the test unless each of the tasks has run once.
+// restoring is what Celery says of the messages that it puts back when it leaves.
+var restoring = regexp.MustCompile(`Restoring (\d+) unacknowledged`)
+
+// ran fails the test unless each of the tasks has run, and once: but for those that
+// Celery put back itself. In a warm shutdown its own worker, without us, sometimes
+// neither hears that its pool has begun a task nor ends within half a minute, and then
+// restores the message of what has run.
 func (w *wrapped) ran(s *harness.Stage, ids ...string) {
 	w.t.Helper()
 	harness.Must(w.t, s.Journal.UntilEnded(harness.Deadline(w.t, 60*time.Second), ids...))
-	if v := harness.Got(s.Journal.Judge(ids))(w.t); len(v.Lost)+len(v.Doubled) > 0 {
-		w.t.Errorf("lost %v, doubled %v", v.Lost, v.Doubled)
+	restored := 0
+	for _, found := range restoring.FindAllStringSubmatch(w.LogText(), -1) {
+		restored += harness.Got(strconv.Atoi(found[1]))(w.t)
+	}
+	if v := harness.Got(s.Journal.Judge(ids))(w.t); len(v.Lost) > 0 || len(v.Doubled) > restored {
+		w.t.Errorf("lost %v, doubled %v, restored by Celery %d", v.Lost, v.Doubled, restored)
 	}
 }
 
