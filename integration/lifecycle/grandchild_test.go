@@ -37,7 +37,7 @@ func playKillOfAGrandchild(l *life) {
 		}
 	}
 	victim := l.busiest(below)
-	if l.onFiles() && l.c.load() == "idle" {
+	if l.onFiles() && !l.running()[victim] { // idle, or its tasks are over: files are looked for once a second
 		_, others := waitsForATask(l.t, below) // see the test below for the other
 		victim = others[0]
 	}
