@@ -62,19 +62,25 @@ func problems(c native.Config) error {
 type worker struct{ info agent.Info }
 
 func (w worker) number(name string) int {
-	var f float64
-	if json.Unmarshal(w.info.Worker[name], &f) != nil {
-		return 0
-	}
-	return int(f)
+	return int(asNumber(w.info.Worker[name]))
 }
 
 func (w worker) seconds(name string) time.Duration {
+	return time.Duration(asNumber(w.info.Worker[name]) * float64(time.Second))
+}
+
+// asNumber is a number, also one that is written as text, as settings from the
+// environment are; 0: there is none.
+func asNumber(raw json.RawMessage) float64 {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		raw = json.RawMessage(text)
+	}
 	var f float64
-	if json.Unmarshal(w.info.Worker[name], &f) != nil {
+	if json.Unmarshal(raw, &f) != nil {
 		return 0
 	}
-	return time.Duration(f * float64(time.Second))
+	return f
 }
 
 func (w worker) conf(name string) bool {
@@ -84,11 +90,7 @@ func (w worker) conf(name string) bool {
 
 // limit is a number of the app's settings; 0: none.
 func (w worker) limit(name string) int {
-	var f float64
-	if json.Unmarshal(w.info.Conf[name], &f) != nil || f < 1 {
-		return 0
-	}
-	return int(f)
+	return max(0, int(asNumber(w.info.Conf[name])))
 }
 
 func firstOf(a, b int) int {
