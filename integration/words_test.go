@@ -35,6 +35,16 @@ func said(log string, ids ...string) []string {
 	return lines
 }
 
+// waiting is a task that runs in the only child, and one that was received behind it.
+func waiting(t *testing.T, s *harness.Stage, w *harness.Worker) (runs, waits string) {
+	t.Helper()
+	runs = s.Send(t, harness.T("sleepy", 600)) // longer than all that is asked takes
+	running(t, s, runs)
+	waits = s.Send(t, harness.T("add", 1, 1))
+	harness.Got(w.WaitLog(harness.Deadline(t, 20*time.Second), regexp.QuoteMeta(waits)+`\] received`))(t)
+	return runs, waits
+}
+
 func TestTheLogHasTheWordsThatAlertsLookFor(t *testing.T) {
 	t.Parallel()
 	for _, scene := range []struct {
@@ -44,16 +54,13 @@ func TestTheLogHasTheWordsThatAlertsLookFor(t *testing.T) {
 		last string // what is waited for
 	}{
 		{"a task is revoked while it waits", nil, func(t *testing.T, s *harness.Stage, w *harness.Worker) []string {
-			id := eval[string](t, s, `app.send_task("sample.add", (1, 1), countdown=2).id`)
-			harness.Got(w.WaitLog(harness.Deadline(t, 20*time.Second), "received"))(t)
-			eval[any](t, s, `only(app.control.revoke("%s", reply=True, limit=1))`, id)
-			return []string{id}
+			runs, waits := waiting(t, s, w)
+			eval[any](t, s, `only(app.control.revoke("%s", reply=True, limit=1))`, waits)
+			eval[any](t, s, `only(app.control.revoke("%s", terminate=True, reply=True, limit=1))`, runs)
+			return []string{runs, waits}
 		}, "Discarding"},
 		{"tasks are terminated that run, wait and are not there", nil, func(t *testing.T, s *harness.Stage, w *harness.Worker) []string {
-			runs := s.Send(t, harness.T("sleepy", 60))
-			running(t, s, runs)
-			waits := eval[string](t, s, `app.send_task("sample.add", (1, 1), countdown=2).id`)
-			harness.Got(w.WaitLog(harness.Deadline(t, 20*time.Second), waits))(t)
+			runs, waits := waiting(t, s, w)
 			for _, id := range []string{"nobody", waits, runs} {
 				eval[any](t, s, `only(app.control.revoke("%s", terminate=True, reply=True, limit=1))`, id)
 			}

@@ -22,11 +22,10 @@ type Process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
 	once sync.Once
-	// sent is the last signal that tells to leave, and when it was sent.
+	// sent is the last signal that tells to leave.
 	sent struct {
 		sync.Mutex
 		sig syscall.Signal
-		at  time.Time
 	}
 	// Written before done is closed, read after.
 	state  *os.ProcessState
@@ -85,15 +84,16 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 const apart = 150 * time.Millisecond
 
 // Signal sends a signal to the process alone. The same one again means it again, so it
-// is sent when it can be understood so.
+// is sent so long after now, when the caller has seen what the first one did: on a busy
+// machine that may have been heard long after it was sent.
 func (p *Process) Signal(s syscall.Signal) error {
 	if s == syscall.SIGTERM || s == syscall.SIGINT || s == syscall.SIGQUIT {
 		p.sent.Lock()
 		defer p.sent.Unlock()
 		if s == p.sent.sig {
-			time.Sleep(time.Until(p.sent.at.Add(apart)))
+			time.Sleep(apart)
 		}
-		p.sent.sig, p.sent.at = s, time.Now()
+		p.sent.sig = s
 	}
 	return p.cmd.Process.Signal(s)
 }
