@@ -59,17 +59,19 @@ const killedWords = "WorkerLostError: Worker exited prematurely: signal 9 (SIGKI
 func TestAnEarlyTaskThatGoesWithItsWorkerIsRecordedAsFailed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		name   string
-		o      func(*testing.T) harness.Options
-		args   []string
-		rabbit bool
+		name string
+		o    func(*testing.T) harness.Options
+		args []string
+		on   func(*testing.T, *harness.Stage)
 	}{
 		{name: "prefork", args: []string{"-c", "2"}},
 		{name: "prefork, the oldest Celery", o: harness.Old, args: []string{"-c", "2"}},
 		{name: "threads", args: []string{"-P", "threads", "-c", "2"}},
 		{name: "gevent", o: harness.Gevent, args: []string{"-P", "gevent", "-c", "10"}},
-		{name: "prefork, RabbitMQ", args: []string{"-c", "2"}, rabbit: true},
-		{name: "prefork, RabbitMQ, the oldest Celery", o: harness.Old, args: []string{"-c", "2"}, rabbit: true},
+		{name: "prefork, RabbitMQ", args: []string{"-c", "2"}, on: onRabbitMQ},
+		{name: "prefork, RabbitMQ, the oldest Celery", o: harness.Old, args: []string{"-c", "2"}, on: onRabbitMQ},
+		{name: "prefork, files", args: []string{"-c", "2"}, on: onFiles},
+		{name: "solo, files, which forget what they gave away", args: []string{"-P", "solo"}, on: onFiles},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var o harness.Options
@@ -77,8 +79,8 @@ func TestAnEarlyTaskThatGoesWithItsWorkerIsRecordedAsFailed(t *testing.T) {
 				o = c.o(t)
 			}
 			s := harness.NewStage(t, o)
-			if c.rabbit {
-				onRabbitMQ(t, s)
+			if c.on != nil {
+				c.on(t, s)
 			}
 			w := wrap(t, s, c.args...).ready()
 			id := withErrback(t, s, 120)
@@ -131,6 +133,18 @@ func onRabbitMQ(t *testing.T, s *harness.Stage) {
 	queue := filepath.Base(s.Dir)
 	s.App.Broker = "amqp://guest:guest@" + servertest.RabbitMQ(t).Addr() + "//"
 	s.App.Conf = map[string]any{"task_default_queue": queue, "task_queues": map[string]any{queue: map[string]any{"exchange": queue}}}
+	s.Client = harness.Got(s.StartClient(s.App))(t)
+}
+
+// onFiles is the same with the filesystem transport.
+func onFiles(t *testing.T, s *harness.Stage) {
+	t.Helper()
+	s.App.Broker, s.App.Transport = "filesystem://", map[string]any{}
+	queue, control := s.Path("queue"), s.Path("control")
+	for option, dir := range map[string]string{"data_folder_in": queue, "data_folder_out": queue, "control_folder": control} {
+		s.App.Transport[option] = dir
+		harness.Must(t, os.MkdirAll(dir, 0o755))
+	}
 	s.Client = harness.Got(s.StartClient(s.App))(t)
 }
 

@@ -83,7 +83,8 @@
 //
 //	gone       ran, and is in nobody's hands: its delivery did not go back, by us or by the
 //	           broker. Under the solo pool the broker hears of an early acknowledgment when
-//	           the task has ended: there such a task goes back, too
+//	           the task has ended: there such a task goes back, too, unless the transport
+//	           forgets what it has given away (files, SQL)
 //	known      the backend has SUCCESS, FAILURE or REVOKED of it: it stays. RETRY and
 //	           STARTED are what Celery's cold shutdown leaves of what it cut off, and
 //	           nothing will come of them

@@ -175,6 +175,22 @@ def follow_acks(module):
     replace(message, ack)
 
 
+# Transports that forget a message when they have given it away.
+FORGETFUL = ("filesystem", "memory", "mongodb", "sqlalchemy", "pyro", "zookeeper", "consul", "etcd")
+_forgetful = {}  # by class of channel
+
+
+def comes_back(channel):
+    """Is a message that is not acknowledged delivered again when its worker is gone, by
+    somebody who need not be told that it is in hand?"""
+    back = _forgetful.get(channel)
+    if back is None:
+        name = channel.__module__.split(".")
+        forgets = name[:2] == ["kombu", "transport"] and len(name) > 2 and name[2] in FORGETFUL
+        back = _forgetful[channel] = not forgets and not issubclass(channel, _followed)
+    return back
+
+
 def follow_tasks(state):
     task_accepted_, task_ready_ = state.task_accepted, state.task_ready
 
@@ -303,7 +319,7 @@ def accepted(request):
     try:
         message, late = request.message, request.task.acks_late
         tag = getattr(message, "delivery_tag", None)
-        if not late and tag is not None and not isinstance(message.channel, _followed):
+        if not late and tag is not None and comes_back(type(getattr(message, "channel", None))):
             _facts.append(ring.one(ring.TAKEN, tag))
         _facts.append(ring.task(tag, request.id, request.name, 1 if late else 0))
         if not late and len(_facts) < BEHIND:

@@ -175,12 +175,22 @@ class MessageTest(Agent):
         self.assertEqual(records(self.file), [("s", "tag")])
         agent._followed = Followed
         self.addCleanup(setattr, agent, "_followed", ())
+        agent._forgetful.clear()
         message.channel = Followed()
         message.ack()
         request = Request(late=False)
         request.message.channel = Followed()
         agent.accepted(request)
         self.assertEqual(self.kinds(), ["s", "a", "m"])
+
+    def test_what_a_transport_forgets_is_in_nobodys_hands(self):
+        def channel(module):
+            return type("Channel", (), {"__module__": module})
+
+        for name in ("kombu.transport.filesystem", "kombu.transport.sqlalchemy", "kombu.transport.sqlalchemy.models"):
+            self.assertFalse(agent.comes_back(channel(name)), name)
+        for name in ("kombu.transport.pyamqp", "kombu.transport.SQS", "filesystem.of.theirs"):
+            self.assertTrue(agent.comes_back(channel(name)), name)
 
     def test_what_is_packed_is_what_there_was(self):
         m = Message(memoryview(b"body"))
