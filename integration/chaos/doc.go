@@ -25,9 +25,10 @@
 //	                       moment, or the broker still held the message. At-least-once means this; it is counted apart so that "doubled"
 //	                       can be promised to be 0
 //
-// Celery's own: in the row of half-open connections of whole Celery workers, what the
-// client inside them (kombu) lost or doubled is counted apart, if what redis-server was
-// told shows it, and only then (wire.go):
+// Celery's own: in the rows of half-open connections and of a killed redis-server, what the
+// client inside whole Celery workers (kombu) lost or doubled is counted apart, if what
+// redis-server was told shows it (wire.go), and only then. Where that is killed, its
+// append-only file shows what was lost (appendonly.go), and all that is doubled is ours.
 //
 //	lost      it was popped by BRPOP and never written into unacked; nobody else took it
 //	          away, and it does not wait

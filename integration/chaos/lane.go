@@ -24,6 +24,7 @@ type lane struct {
 	bed     *harness.Bed
 	broker  *harness.Redis
 	wire    *wire          // what the broker is told; nil where no evidence is asked for
+	written bool           // or what it has written down is the evidence
 	proxy   *harness.Proxy // before the broker; nil where no fault needs it
 	freezer *freezer       // the same, of our own
 	app     harness.App    // as workers see it
@@ -58,7 +59,8 @@ func (l *lane) lay(ctx context.Context, n needs) error {
 	if l.broker, err = l.bed.StartRedis(ctx, harness.RedisOptions{Durable: n.durable}); err != nil {
 		return err
 	}
-	if n.wire {
+	l.written = n.wire && n.durable
+	if n.wire && !n.durable {
 		if l.wire, err = tap(l.bed, l.broker); err != nil {
 			return err
 		}

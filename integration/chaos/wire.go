@@ -14,8 +14,8 @@ import (
 	"crisper/integration/harness"
 )
 
-// wire is what a redis-server was told, in the order in which it did it (MONITOR). It
-// holds the evidence by which a task that was lost or doubled is Celery's own: what
+// wire is what a redis-server was told, in the order in which it did it (MONITOR, or its
+// append-only file). It holds the evidence by which a task that was lost or doubled is Celery's own: what
 // kombu, the client inside Celery's worker, asked for and what it never said.
 type wire struct {
 	mu     sync.Mutex
@@ -30,18 +30,29 @@ const longOnTheWay = 30 * time.Second
 // evidence is that of the row's wire, where it has one.
 func (t *trial) evidence(ctx context.Context) (evidence, error) {
 	w, server := t.lane.wire, t.lane.broker
-	if w == nil {
+	switch {
+	case t.lane.written:
+		var err error
+		if w, err = written(server.Dir()); err != nil {
+			return evidence{}, err
+		}
+	case w == nil:
 		return evidence{}, nil
-	}
-	if err := w.upToDate(ctx, server); err != nil {
-		return evidence{}, err
+	default:
+		if err := w.upToDate(ctx, server); err != nil {
+			return evidence{}, err
+		}
 	}
 	waiting, err := server.Client.LRange(ctx, queue, 0, -1).Result()
 	if err != nil {
 		return evidence{}, fmt.Errorf("cannot ask the broker what waits: %w", err)
 	}
 	text := strings.Join(waiting, "\n")
-	return evidence{lost: func(id string) bool { return w.lost(id, text) }, doubled: w.doubled}, nil
+	known := evidence{lost: func(id string) bool { return w.lost(id, text) }}
+	if !t.lane.written {
+		known.doubled = w.doubled
+	}
+	return known, nil
 }
 
 // allLostByCelery: nobody needs to be waited for.
@@ -100,6 +111,10 @@ func (w *wire) add(line string) {
 	if !ok {
 		return
 	}
+	w.take(c)
+}
+
+func (w *wire) take(c command) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch c.words[0] {

@@ -49,7 +49,7 @@ func wrappedFaults() []fault {
 		{name: "term", title: fmt.Sprintf("TERM, tasks longer than the grace of %d s", wrappedGrace), recovery: "TERM → exit",
 			promise: noneLost, brief: true, patience: slow, setup: func(context.Context, *lane) error { return nil }, trial: term(wrappedGrace)},
 		{name: "redis-restart", title: "redis-server killed and started again under load", recovery: "redis back → first task started",
-			needs: needs{durable: true}, patience: slow, setup: workerOf("", "-c", "3"), trial: restartRedis},
+			needs: needs{durable: true, wire: true}, patience: slow, setup: workerOf("", "-c", "3"), trial: restartRedis},
 		{name: "half-open", title: "connections to redis half-open for some seconds under load", recovery: "route back → first task started",
 			needs: needs{proxy: true, wire: true}, patience: slow, setup: workerOf("", "-c", "3"), trial: halfOpen},
 	}

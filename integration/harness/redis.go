@@ -70,6 +70,9 @@ func (b *Bed) startRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 	return r, r.Start(ctx)
 }
 
+// Dir is where the server keeps its files.
+func (r *Redis) Dir() string { return r.dir }
+
 // Start starts the server, again after Kill or Stop, with the same data.
 func (r *Redis) Start(ctx context.Context) error {
 	p, err := r.bed.Start(Command{Name: "redis", Args: r.args})
