@@ -49,6 +49,7 @@ type child struct {
 	keeper  *keeping // nil: nobody looks after what it holds
 	oom     bool     // killed for memory
 	dying   bool     // told to leave at once, by QUIT or KILL
+	struck  bool     // killed, and not by us
 	cut     bool     // because our time is over
 	start   agent.Start
 	gone    bool // its process is
@@ -148,6 +149,7 @@ func (l *loop) onExit(c *child, cmd *exec.Cmd, killed int) {
 	if !c.ready && c.heard && st.Code != 0 {
 		text += "; what it said is in the log above"
 	}
+	c.struck = st.Signal == syscall.SIGKILL && !c.dying
 	l.watch.Left(uint64(c.id))
 	l.diesAtWork(c)
 	l.step(pool.ChildExited{Child: c.id, Status: text, OK: st.OK()})

@@ -18,6 +18,10 @@ const restoreAgain = time.Second
 // namedTasks bounds the lines about tasks that one death costs.
 const namedTasks = 50
 
+// moreDeaths is how long the next death may come after one that was not ours: a kernel that
+// is short of memory kills one process after the other.
+const moreDeaths = 500 * time.Millisecond
+
 // giveBack returns to the broker what a worker that is gone still held, and tells of
 // the tasks that went with it. Nobody of its processes lives any more.
 func (w *warden) giveBack(c *child, why string) {
@@ -26,7 +30,7 @@ func (w *warden) giveBack(c *child, why string) {
 		return // the broker gives back by itself what is still in hand
 	}
 	w.returning++
-	w.whenNobodyDies(func() {
+	w.whenNobodyDies(c, func() {
 		c.keeper.whenIdle(func() {
 			list, blamed := c.hand.Deliveries(math.Inf(1)), !c.told || c.oom
 			for i := range list {
@@ -40,10 +44,18 @@ func (w *warden) giveBack(c *child, why string) {
 
 // whenNobodyDies: a worker in its last moments may still have asked Redis for a message,
 // and what is given to it then is lost, for kombu takes before it records. It has only
-// moments, since KILL follows.
-func (w *warden) whenNobodyDies(do func()) {
-	w.waiting = append(w.waiting, do)
-	w.goOn()
+// moments, since KILL follows. Who is killed by others has not even these; but after c was,
+// one that lives may be the next.
+func (w *warden) whenNobodyDies(c *child, do func()) {
+	wait := func() {
+		w.waiting = append(w.waiting, do)
+		w.goOn()
+	}
+	if !c.struck || len(w.children) == 0 {
+		wait()
+		return
+	}
+	time.AfterFunc(moreDeaths, func() { w.post(wait) })
 }
 
 func (w *warden) goOn() {

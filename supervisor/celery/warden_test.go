@@ -205,6 +205,30 @@ func TestNothingIsGivenBackWhileAnotherWorkerDies(t *testing.T) {
 	}
 }
 
+func TestNothingIsGivenBackWhileTheKernelMayKillTheNextWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scribe{}
+		w := newWarden(Care{OpenKeeper: func(BrokerInfo) (broker.Keeper, error) { return s, nil }}, zap.NewNop(), ops.NewMetrics(ops.NewRegistry()))
+		done := make(chan func())
+		w.post = func(do func()) { done <- do }
+		dead := &child{id: 1, struck: true, keeper: w.keeperFor(BrokerInfo{})}
+		w.children[2] = &child{id: 2}
+		if _, err := dead.hand.Read(fact('t', 1, "held")); err != nil {
+			t.Fatal(err)
+		}
+		died := time.Now()
+		w.giveBack(dead, "signal 9 (SIGKILL)")
+		(<-done)()
+		if waited := time.Since(died); waited != moreDeaths || len(w.waiting) > 0 {
+			t.Errorf("it waited %s, and %d wait", waited, len(w.waiting))
+		}
+		(<-done)()
+		if len(s.restored) != 1 || w.returning != 0 {
+			t.Errorf("restored %+v", s.restored)
+		}
+	})
+}
+
 func TestAWorkerThatTakesNothingIsHandedToItsOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &scribe{ready: map[string]int64{"default": 3}}
