@@ -59,9 +59,13 @@
 //	           hangs is replaced; under exec it is ended, and the pod with it
 //	giving     when a worker is gone, however it went, and the last of its processes is
 //	back       too: what it still held goes back, in order. Not while another worker
-//	           dies, which would take it with its last breath
+//	           dies, which would take it with its last breath, nor for half a second after
+//	           a death that was not our doing: a kernel short of memory goes on
 //	           anew: a worker that begins to consume again after it has lost its connection
 //	           remembers nothing but the tasks that run; the rest goes back
+//	           done: what was to be acknowledged when its task began, and is still in hand
+//	           after that has ended, is acknowledged instead: the connection had taken the
+//	           acknowledgment along, and nobody would send it again
 //	recording  tasks acknowledged early that ran in it are named in the log, counted as
 //	           lost, and recorded as failed
 //	parking    a message whose task ran in PoisonLimit workers that died goes to the
@@ -129,7 +133,7 @@
 //
 // # What it deliberately does not do
 //
-// It takes no message and settles none of a worker that lives. With brokers other than
+// It takes no message, and settles none that a worker that lives would settle. With brokers other than
 // Redis it gives nothing back: RabbitMQ gives back by itself and at once, and what
 // waits there is not counted, so that nobody is judged; what went with a worker is recorded
 // all the same. It sends no events for that: who watches events sees a worker that is gone.
