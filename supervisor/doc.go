@@ -17,7 +17,8 @@
 // # Signals
 //
 //	TERM   warm shutdown: take nothing more, give back what has not begun, let the
-//	       rest end within --grace; a second TERM hurries: the rest is cut off now
+//	       rest end within --grace; a second TERM hurries: the rest is cut off now.
+//	       One after a request to drain is the first
 //	INT    warm shutdown; a second INT is a cold one
 //	QUIT   cold shutdown: what runs is cut off now; exit code 1
 //	HUP    load the app again and replace the children one by one; no task is cut

@@ -150,7 +150,8 @@ type loop struct {
 	started    bool  // some child was ready once
 	draining   bool
 	ints       int
-	impossible int // events that the pool could not believe
+	signalled  bool // by TERM or INT
+	impossible int  // events that the pool could not believe
 	done       bool
 	exit       int
 	why        error

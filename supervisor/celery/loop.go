@@ -98,6 +98,7 @@ func (l *loop) onSignal(sig os.Signal) {
 			l.cold()
 			return
 		}
+		l.signalled = true
 		l.drain()
 	case syscall.SIGQUIT:
 		l.cold()
@@ -109,10 +110,11 @@ func (l *loop) onSignal(sig os.Signal) {
 }
 
 func (l *loop) drainOrHurry() {
-	if l.draining {
+	if l.signalled {
 		l.hurries()
 		return
 	}
+	l.signalled = true // after a request to drain it says the same once more
 	l.drain()
 }
 

@@ -49,7 +49,8 @@ func (m *Machine) onLive(now time.Time, sig syscall.Signal, acts []Action) []Act
 
 func (m *Machine) onTerm(now time.Time, acts []Action) []Action {
 	switch {
-	case !m.asked:
+	case !m.termed: // after a request to drain it says the same once more
+		m.termed = true
 		return m.onDrainRequested(now, acts)
 	case !m.stopAt.IsZero():
 		return m.stop(acts)

@@ -15,6 +15,7 @@ type Machine struct {
 	pending []syscall.Signal // came before there was a process
 	told    bool             // to leave, by whatever signal
 	asked   bool             // to leave by TERM or drain
+	termed  bool             // by TERM
 	hurried bool
 	ready   bool // Ready was reached once
 

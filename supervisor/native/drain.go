@@ -17,16 +17,18 @@ import (
 func (l *loop) onSignal(sig os.Signal) {
 	switch sig {
 	case syscall.SIGTERM:
-		if l.draining {
+		if l.signalled {
 			l.hurry("SIGTERM")
 			return
 		}
+		l.signalled = true
 		l.drain("SIGTERM")
 	case syscall.SIGINT:
-		if l.draining {
+		if l.signalled {
 			l.cold("SIGINT")
 			return
 		}
+		l.signalled = true
 		l.drain("SIGINT")
 	case syscall.SIGQUIT:
 		l.cold("SIGQUIT")

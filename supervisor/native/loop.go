@@ -82,6 +82,7 @@ type loop struct {
 	connected, paused           bool
 
 	draining, hurried, leaving, done bool
+	signalled                        bool // by TERM or INT; a request to drain is followed by a first one
 	poolEmpty                        bool
 	deadline, drainedAt, emptySince  time.Time
 	hurriedAt                        time.Time

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -120,6 +121,40 @@ func TestTermGivesBackWhatHasNotBegunAndWaitsForTheRest(t *testing.T) {
 	}
 	if n := w.broker.verdicts(broker.Ack); n != 2 {
 		t.Errorf("%d acks, want 2", n)
+	}
+}
+
+func TestTheFirstTermAfterARequestToDrainHurriesNobody(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Pool.Slots = 1 }, catalogue())
+	release := make(chan struct{})
+	end := sync.OnceFunc(func() { close(release) })
+	defer end()
+	begun := make(chan struct{}, 10)
+	w.tasks(func(*fakeProc, string) wire.Outcome {
+		begun <- struct{}{}
+		<-release
+		return wire.Success
+	})
+	w.publish("late", 1)
+	<-begun
+	w.runtime.Drain() // a preStop hook, and then what the kubelet sends
+	w.signals <- syscall.SIGTERM
+	heard, hurried := make(chan bool), false
+	for until := time.Now().Add(10 * time.Second); ; {
+		w.runtime.loop.post(asked{func(l *loop) { hurried = l.hurried; heard <- l.signalled }})
+		if <-heard {
+			break
+		}
+		if time.Now().After(until) {
+			t.Fatal("the TERM was not heard")
+		}
+	}
+	if hurried {
+		t.Error("the first TERM hurries")
+	}
+	end()
+	if exit := w.leave(); exit != 0 || w.broker.verdicts(broker.Ack) != 1 {
+		t.Errorf("exit code %d, %d acks", exit, w.broker.verdicts(broker.Ack))
 	}
 }
 
