@@ -90,13 +90,17 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return r.verdict()
 }
 
-// report is that of a new run, or with -from of an earlier one.
+// report is that of a new run, or with -from of an earlier one, judged by what is known of
+// the tests today.
 func (s settings) report(ctx context.Context, home string, out io.Writer) (report, error) {
 	if s.from == "" {
 		return s.carryOut(ctx, home, out)
 	}
 	var r report
 	err := program.Kept(s.from, &r)
+	if err == nil {
+		r.Unsteady, err = readReasons(filepath.Join(home, "unsteady.txt"))
+	}
 	return r, err
 }
 
