@@ -62,6 +62,14 @@ func (m *Machine) onTerm(now time.Time, acts []Action) []Action {
 	return m.cutOff(now, acts)
 }
 
+func (m *Machine) onDeaf(now time.Time, acts []Action) []Action {
+	if m.state != Ready && m.state != Draining {
+		return acts
+	}
+	m.termed = true
+	return m.onTerm(now, acts)
+}
+
 // onDrainRequested tells the command to leave, once.
 func (m *Machine) onDrainRequested(now time.Time, acts []Action) []Action {
 	switch {

@@ -21,6 +21,8 @@ type (
 	// DrainRequested: somebody asked through the admin socket. As a first TERM; asking
 	// again changes nothing.
 	DrainRequested struct{}
+	// Deaf: the command cannot hear what tells it to leave. As one TERM more.
+	Deaf struct{}
 	// Exited: the kernel's word. Text is for people and explains a SIGKILL that was
 	// not ours.
 	Exited struct {
@@ -53,6 +55,7 @@ func (Started) event()        {}
 func (StartFailed) event()    {}
 func (Signalled) event()      {}
 func (DrainRequested) event() {}
+func (Deaf) event()           {}
 func (Exited) event()         {}
 func (Swept) event()          {}
 func (Measured) event()       {}

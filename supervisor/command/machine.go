@@ -58,6 +58,8 @@ func (m *Machine) Step(now time.Time, ev Event, acts []Action) []Action {
 		return m.onSignalled(now, ev.Signal, acts)
 	case DrainRequested:
 		return m.onDrainRequested(now, acts)
+	case Deaf:
+		return m.onDeaf(now, acts)
 	case Exited:
 		return m.onExited(now, ev, acts)
 	case Swept:

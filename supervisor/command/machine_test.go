@@ -78,7 +78,7 @@ func (w *world) turn() {
 	case n < 2:
 		w.step(Signalled{[]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP}[w.rand.IntN(4)]})
 	case n == 2:
-		w.step(DrainRequested{})
+		w.step([]Event{DrainRequested{}, Deaf{}}[w.rand.IntN(2)])
 	case n == 3:
 		w.step(Measured{Tree: []Process{{PID: 10, Bytes: int64(w.rand.IntN(600)) << 20}}, Current: int64(w.rand.IntN(100)), Limit: 100})
 	case n == 4 && w.running:

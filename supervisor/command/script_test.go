@@ -131,6 +131,8 @@ func (p *player) event(words []string) Event {
 		return StartFailed{Code: p.number(words[1]), Reason: strings.Join(words[2:], " ")}
 	case "drain":
 		return DrainRequested{}
+	case "deaf":
+		return Deaf{}
 	case "exited":
 		if code, err := strconv.Atoi(words[1]); err == nil {
 			return Exited{Code: code, Text: "exit status " + words[1]}

@@ -2,7 +2,6 @@ package runner
 
 import (
 	"os/exec"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -47,7 +46,7 @@ func (l *loop) onHung(deaf bool) {
 	l.post(func() {
 		l.step(command.DrainRequested{})
 		if deaf {
-			l.step(command.Signalled{Signal: syscall.SIGTERM})
+			l.step(command.Deaf{})
 		}
 	})
 }
