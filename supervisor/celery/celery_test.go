@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -191,4 +192,17 @@ func TestLinesOfAnAgentArriveAndNonsenseSwitchesItOff(t *testing.T) {
 	// A grandchild may hold the other end: closing ours ends the reading.
 	ours.Close()
 	<-ended
+}
+
+func TestTheFirstTermAfterARequestToDrainHurriesNobody(t *testing.T) {
+	l, _ := seated(t, pool.Defaults(1))
+	l.drain() // a preStop hook, and then what the kubelet sends
+	l.onSignal(syscall.SIGTERM)
+	if !l.draining || !l.cutAt.IsZero() {
+		t.Errorf("draining %t, cut off at %s", l.draining, l.cutAt)
+	}
+	l.onSignal(syscall.SIGTERM)
+	if l.cutAt.IsZero() {
+		t.Error("the second TERM hurries nobody")
+	}
 }
