@@ -87,7 +87,7 @@ func TestWhatAPrefixedWorkerHeldIsGivenBackBeforeItsEndIsOver(t *testing.T) {
 		begins(5, "c", "id-c", "proj.early", 0), fact('s', 6, "c"))
 	a.Started()
 	a.Ended("signal 9 (SIGKILL)", time.Minute, time.Minute)
-	if len(s.restored) != 1 || len(s.restored[0]) != 2 || s.restored[0][0] != (broker.Held{Tag: "a", Low: 1, Died: true, Limit: 3}) || s.restored[0][1].Tag != "b" {
+	if len(s.restored) != 1 || len(s.restored[0]) != 2 || s.restored[0][0] != (broker.Held{Tag: "a", Low: 1, High: 1.2, Died: true, Limit: 3}) || s.restored[0][1].Tag != "b" {
 		t.Errorf("restored %+v", s.restored)
 	}
 	if gone := logs.FilterMessageSnippet("gone with its worker").All(); len(gone) != 1 || gone[0].ContextMap()["id"] != "id-c" {

@@ -11,7 +11,7 @@
 //	…                the fields
 //
 //	t   tag                        about to be booked as in hand
-//	k   tag                        booked
+//	k   tag                        booked; told where that took longer than a fifth of a second
 //	s   tag                        settled: acknowledged, rejected or put back
 //	a   late, m, n, tag, id, name  its task begins; late (a byte): acknowledged late;
 //	                               m and n (uint16): bytes of the tag and of the id
@@ -29,7 +29,7 @@
 // The broker is right about whose a delivery is. A tag is the message's and not the
 // taking's: it comes back when somebody restores the message, in the hands of another.
 // So each delivery carries the span in which its score must lie to be this worker's:
-// from "t" to "k", or exactly what was written last when it was renewed. What is told
+// from "t" to "k" or a fifth of a second, or exactly what was written last when it was renewed. What is told
 // too late, or not any more because the worker died in between, therefore costs a
 // question and never a delivery: "t" comes before the booking, "s" after the settling.
 //

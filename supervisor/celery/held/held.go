@@ -19,6 +19,9 @@ type Hand struct {
 // known and cannot be recorded when it is lost.
 const mostKept = 16 << 20
 
+// quick is how long booking takes at most where its end is not told, in seconds.
+const quick = 0.2
+
 type delivery struct {
 	order     uint64
 	tag       broker.Tag
@@ -68,7 +71,7 @@ func (h *Hand) delivery(kind byte, at float64, tag broker.Tag) {
 			h.deliveries = map[broker.Tag]*delivery{}
 		}
 		h.taken++
-		h.deliveries[tag] = &delivery{order: h.taken, tag: tag, low: at}
+		h.deliveries[tag] = &delivery{order: h.taken, tag: tag, low: at, high: at + quick}
 	case d == nil:
 	case kind == booked:
 		d.high = max(at, d.low)

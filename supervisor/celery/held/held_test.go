@@ -44,7 +44,7 @@ func tags(held []broker.Held) (all []broker.Tag) {
 
 func TestDeliveriesAreKeptInTheOrderOfTakingUntilTheyAreSettled(t *testing.T) {
 	h := told(t, "t 1 z", "k 1.5 z", "t 2 a", "k 2.5 a", "t 3 m", "s 4 a", "s 4 never heard of")
-	want := []broker.Held{{Tag: "z", Low: 1, High: 1.5}, {Tag: "m", Low: 3}}
+	want := []broker.Held{{Tag: "z", Low: 1, High: 1.5}, {Tag: "m", Low: 3, High: 3 + quick}}
 	if diff := cmp.Diff(want, h.Deliveries(forever)); diff != "" {
 		t.Error(diff)
 	}
@@ -59,7 +59,7 @@ func TestADeliveryWhoseAcknowledgmentWasLostIsDoneWhenItsTaskHasEnded(t *testing
 		"t 3 late", "a 3 late 2 proj.late late", "e 4 2",
 		"t 5 anew", "a 5 anew 3 proj.early ", "t 6 anew", "e 7 3", // restored by somebody, and taken once more
 		"t 8 runs", "a 8 runs 4 proj.early ")
-	want := []broker.Held{{Tag: "early", Low: 1, Done: true}, {Tag: "late", Low: 3}, {Tag: "anew", Low: 6}, {Tag: "runs", Low: 8, Died: true}}
+	want := []broker.Held{{Tag: "early", Low: 1, High: 1 + quick, Done: true}, {Tag: "late", Low: 3, High: 3 + quick}, {Tag: "anew", Low: 6, High: 6 + quick}, {Tag: "runs", Low: 8, High: 8 + quick, Died: true}}
 	if diff := cmp.Diff(want, h.Deliveries(forever)); diff != "" {
 		t.Error(diff)
 	}
@@ -76,7 +76,7 @@ func TestARenewedDeliveryIsKnownByItsNewScore(t *testing.T) {
 	if !cmp.Equal(lost, []broker.Tag{"b"}) {
 		t.Errorf("lost %q", lost)
 	}
-	want := []broker.Held{{Tag: "a", Low: 50, High: 50}, {Tag: "c", Low: 3}, {Tag: "d", Low: 9}}
+	want := []broker.Held{{Tag: "a", Low: 50, High: 50}, {Tag: "c", Low: 3, High: 3 + quick}, {Tag: "d", Low: 9, High: 9 + quick}}
 	if diff := cmp.Diff(want, h.Deliveries(forever)); diff != "" {
 		t.Error(diff)
 	}
@@ -90,7 +90,7 @@ func TestWhatIsGoneWithAWorkerIsWhatRanAndWasAcknowledged(t *testing.T) {
 		"t 4 ended", "a 4 ended 4 proj.early ", "s 4 ended", "e 5 4",
 		"a 6 7 5 proj.rabbit ", "a 6  6 proj.unknown ", "t 7 reserved")
 	held := h.Deliveries(forever)
-	if diff := cmp.Diff([]broker.Held{{Tag: "unacknowledged", Low: 2, Died: true}, {Tag: "late", Low: 3, Died: true}, {Tag: "reserved", Low: 7}}, held); diff != "" {
+	if diff := cmp.Diff([]broker.Held{{Tag: "unacknowledged", Low: 2, High: 2 + quick, Died: true}, {Tag: "late", Low: 3, High: 3 + quick, Died: true}, {Tag: "reserved", Low: 7, High: 7 + quick}}, held); diff != "" {
 		t.Error(diff)
 	}
 	if h.TaskOf("late").ID != "3" || h.TaskOf("7").Name != "proj.rabbit" {

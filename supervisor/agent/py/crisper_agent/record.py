@@ -12,6 +12,8 @@ import os
 from celery import states
 from celery.backends.base import DisabledBackend
 from celery.worker.strategy import hybrid_to_proto2, proto1_to_proto2
+from kombu.transport import virtual
+from kombu.utils.json import loads
 
 from . import describe, guard, steward
 from .stand_in import RecordedMessage, Task, exception, raised, say_what_failed
@@ -63,7 +65,7 @@ class Lost(Task):
         if payload is None:
             raise ValueError('this operation needs a message')
         view, start, end = payload
-        headers, properties, delivery_info, content_type, encoding, body = marshal.loads(view[start:end])
+        headers, properties, delivery_info, content_type, encoding, body = unpacked(view[start:end])
         headers = {**(headers or {}), 'compression': None}  # the body was unpacked when it came
         self.take(steward, record, hostname or steward.worker.hostname, RecordedMessage(
             body=body, headers=headers, content_type=content_type, content_encoding=encoding,
@@ -81,6 +83,22 @@ class Lost(Task):
             found = proto1_to_proto2(self.message, payload)
         self.id, self.name = found[1].get('id'), found[1].get('task')
         return found
+
+
+class Decoder:
+    """All that kombu's messages want of a channel."""
+    codecs, decode_body = virtual.Channel.codecs, virtual.Channel.decode_body
+
+
+def unpacked(text):
+    """The parts of a message, its body as the sender's serializer made it."""
+    if bytes(text[:1]) == b'm':
+        return marshal.loads(text[1:])
+    raw, _, _ = loads(bytes(text[1:]))
+    found = virtual.Message(raw, channel=Decoder())
+    if found.errors:
+        found._reraise_error()
+    return found.headers, found.properties, found.delivery_info, found.content_type, found.content_encoding, found.body
 
 
 def stored_state(task, app):

@@ -1,24 +1,33 @@
-"""The message of a task, as bytes that the same Python reads in another process
-(supervisor/agent/py/crisper_agent/record.py). It is packed for each task that is
-acknowledged early, so it is what costs least: what kombu made of the message, as it is.
+"""The message of a task, as bytes that are understood by another process with the same
+Python and kombu (supervisor/agent/py/crisper_agent/record.py). It is told of each task
+that is acknowledged early, so it is what costs least: what kombu wrote of it itself, or
+else what it made of the message, as it is. The first byte says which.
 """
 import marshal
 
+JSON, MARSHAL = b"j", b"m"
 VERSION = 4  # of marshal; no version of Python reads another's for sure
 LARGEST = 256 << 10  # bytes; what is larger is not kept
 
 
-def packed(message):
+def text(message):
     """None where it is too large, or no message that kombu made."""
+    written = getattr(message, "crisper_text", None)
+    if written is None or len(written) > LARGEST:
+        return packed(message)
+    return JSON + written.encode("utf-8", "replace")
+
+
+def packed(message):
     body = getattr(message, "body", None)
     if body is None or len(body) > LARGEST:
         return None
     parts = [message.headers, message.properties, message.delivery_info, message.content_type, message.content_encoding, body]
     try:
-        text = marshal.dumps(parts, VERSION)
+        found = marshal.dumps(parts, VERSION)
     except ValueError:  # AMQP's tables may hold dates and decimals
-        text = marshal.dumps(plain(parts), VERSION)
-    return text if len(text) <= LARGEST else None
+        found = marshal.dumps(plain(parts), VERSION)
+    return MARSHAL + found if len(found) <= LARGEST else None
 
 
 def plain(value):

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import unittest
 
-from crisper_inject import agent, mail, ring
+from crisper_inject import follow, mail, ring, telling
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "held" / "testdata" / "records.json"
 SIZE = 512 << 10
@@ -38,7 +38,10 @@ def records(file, size=SIZE):
     """What lies between tail and head, as kind and field."""
     head, tail = word(file, 0), word(file, 64)
     data = os.pread(file.fileno(), size, ring.HEADER)
-    text = bytes(data[p % size] for p in range(tail, head))
+    return split(bytes(data[p % size] for p in range(tail, head)))
+
+
+def split(text):
     found = []
     while text:
         (n,) = struct.unpack_from("<H", text)
@@ -112,12 +115,12 @@ class Agent(unittest.TestCase):
         self.theirs, ours = socket.socketpair()
         self.theirs.settimeout(10)
         ours.setblocking(False)
-        agent._ring, agent._sock, agent._told = ring.Ring(fd), ours, 0
+        telling._ring, telling._sock, telling._told = ring.Ring(fd), ours, 0
         self.ours = ours
 
     def tearDown(self):
-        agent._sock = None
-        agent._facts.clear(), agent._lines.clear(), agent._unsent.clear()
+        telling._sock = None
+        telling._facts.clear(), telling._settled.clear(), telling._lines.clear(), telling._unsent.clear()
         self.theirs.close(), self.ours.close(), self.file.close()
 
     def lines(self):
@@ -153,70 +156,122 @@ class MessageTest(Agent):
         return [kind for kind, _ in records(self.file)]
 
     def test_the_message_is_told_where_nobody_will_deliver_it_again(self):
-        agent.accepted(Request(late=True))
+        follow.accepted(Request(late=True))
         self.assertEqual(self.kinds(), ["a"])
-        agent.accepted(Request(late=False))
+        follow.accepted(Request(late=False))
         self.assertEqual(self.kinds(), ["a", "t", "a", "m"])
 
     def test_an_early_one_is_in_hand_until_the_broker_was_told(self):
+        class Ours(Message):
+            def ack(self, multiple=False):
+                if multiple:
+                    raise OSError("the connection is gone")
+
+        def begin(channel=None):
+            request = Request(late=False)
+            request.message = Ours()
+            request.message.channel = channel
+            follow.accepted(request)
+            return request.message
+
+        Ours().ack()  # of what nobody has seen begin
+        message = begin()
+        self.assertRaises(OSError, message.ack, multiple=True)
+        self.assertEqual(self.kinds(), ["t", "a", "m"])
+        message.ack()
+        begin().ack()
+        self.assertEqual(self.kinds(), ["t", "a", "m", "s"] * 2)
+        self.assertEqual(records(self.file)[3], ("s", "tag"))
+
         class Followed:
             pass
 
-        class Module:
-            class Message(Message):
-                def ack(self, multiple=False):
-                    if multiple:
-                        raise OSError("the connection is gone")
-
-        agent.follow_acks(Module)
-        message = Module.Message()
-        self.assertRaises(OSError, message.ack, multiple=True)
-        message.ack()
-        self.assertEqual(records(self.file), [("s", "tag")])
-        agent._followed = Followed
-        self.addCleanup(setattr, agent, "_followed", ())
-        agent._forgetful.clear()
-        message.channel = Followed()
-        message.ack()
-        request = Request(late=False)
-        request.message.channel = Followed()
-        agent.accepted(request)
-        self.assertEqual(self.kinds(), ["s", "a", "m"])
+        follow._followed = Followed
+        self.addCleanup(setattr, follow, "_followed", ())
+        begin(Followed()).ack()
+        self.assertEqual(self.kinds()[8:], ["a", "m"])
 
     def test_what_a_transport_forgets_is_in_nobodys_hands(self):
-        def channel(module):
-            return type("Channel", (), {"__module__": module})
+        def message(module):
+            m = Message()
+            m.channel = type("Channel", (), {"__module__": module})()
+            return m
 
         for name in ("kombu.transport.filesystem", "kombu.transport.sqlalchemy", "kombu.transport.sqlalchemy.models"):
-            self.assertFalse(agent.comes_back(channel(name)), name)
+            self.assertFalse(follow.comes_back(message(name)), name)
         for name in ("kombu.transport.pyamqp", "kombu.transport.SQS", "filesystem.of.theirs"):
-            self.assertTrue(agent.comes_back(channel(name)), name)
+            self.assertTrue(follow.comes_back(message(name)), name)
+
+    def test_what_kombu_wrote_is_told_and_only_of_this_message(self):
+        class Raw(Message):
+            def __init__(self, body="b"):
+                super().__init__(body.encode())
+                self._raw = {"body": body}
+
+        class Transport:
+            Channel = ()
+
+            class QoS:
+                ack = reject = restore_by_tag = None
+
+                def append(self, message, delivery_tag, write):
+                    write()
+
+            @staticmethod
+            def dumps(value, **kwargs):
+                return json.dumps(value, **kwargs)
+
+        def told(message, *values):
+            Transport.QoS().append(message, "tag", lambda: [Transport.dumps(v, sort_keys=True) for v in values])
+            return mail.text(message)
+
+        follow.deliveries(Transport)
+        self.addCleanup(setattr, follow, "_followed", ())
+        message, other = Raw(), Raw()
+        self.assertEqual(told(message, [message._raw, "", "q"], {"a": 1}), mail.JSON + b'[{"body": "b"}, "", "q"]')
+        self.assertEqual(told(other, [message._raw, "", "q"])[:1], mail.MARSHAL)  # equal, and another
+        self.assertEqual(told(other, [])[:1], mail.MARSHAL)
+        large = Raw("x" * (mail.LARGEST - 10))
+        self.assertIsNone(told(large, [large._raw, "", "q"]))
+        Transport.QoS().append("no message of kombu's", "tag", bool)
+
+    def test_one_step_writes_what_many_do(self):
+        request = Request(late=False)
+        request.message.channel = type("Channel", (), {"__module__": "kombu.transport.filesystem"})()
+        follow.accepted(request)
+        many = records(self.file)[-2:]
+        request.message.crisper_text = "text"
+        for request.id in ("id", "ü" * 600, None, 7, "i" * 600):
+            follow.accepted(request)
+        self.assertEqual([kind for kind, _ in many], ["a", "m"])
+        self.assertEqual(self.kinds(), ["a", "m"] * 6)
+        self.assertIsNotNone(telling._sock)
 
     def test_what_is_packed_is_what_there_was(self):
         m = Message(memoryview(b"body"))
         want = [m.headers, m.properties, m.delivery_info, m.content_type, m.content_encoding, b"body"]
-        self.assertEqual(marshal.loads(mail.packed(m)), want)
+        self.assertEqual(marshal.loads(mail.packed(m)[1:]), want)
 
     def test_what_marshal_does_not_know_is_told_as_text(self):
         m = Message()
         m.headers = {"when": datetime.date(2024, 1, 2), "x": [decimal.Decimal("1.5"), (None, True, b"b")], Odd: bytearray(b"c")}
-        headers = marshal.loads(mail.packed(m))[0]
+        headers = marshal.loads(mail.packed(m)[1:])[0]
         self.assertEqual(headers, {"when": "2024-01-02", "x": ["1.5", [None, True, b"b"]], str(Odd): b"c"})
 
     def test_what_is_too_large_is_left_out_and_the_task_is_told(self):
-        agent.accepted(Request(False, b"x" * (mail.LARGEST + 1)))
-        agent.accepted(Request(False, b"x" * (mail.LARGEST - 10)))  # with what belongs to it
+        follow.accepted(Request(False, b"x" * (mail.LARGEST + 1)))
+        follow.accepted(Request(False, b"x" * (mail.LARGEST - 10)))  # with what belongs to it
         self.assertEqual(self.kinds(), ["t", "a", "t", "a"])
-        self.assertIsNotNone(agent._sock)
+        self.assertIsNotNone(telling._sock)
 
     def test_messages_are_left_out_while_much_waits(self):
-        while not agent._facts:
-            agent.accepted(Request(False))
-        for _ in range(2 * agent.BEHIND):
-            agent.accepted(Request(False))
-        waiting = [record[2:3] for record in agent._facts]
-        self.assertLess(waiting.count(b"m"), agent.BEHIND)
-        self.assertGreater(waiting.count(b"a"), agent.BEHIND)
+        while not telling._facts:
+            follow.accepted(Request(False))
+        for _ in range(2 * telling.BEHIND):
+            follow.accepted(Request(False))
+        waiting = [fact for facts in telling._facts for fact in split(facts)]
+        self.assertLessEqual([kind for kind, _ in waiting].count("m"), telling.BEHIND)
+        self.assertGreater([kind for kind, _ in waiting].count("a"), telling.BEHIND)
 
 
 class CutTest(Agent):
@@ -234,8 +289,8 @@ class CutTest(Agent):
                     State.task_ready(self)
                     return emit_retry
 
-        agent.follow_tasks(State)
-        agent.follow_cuts(Module)
+        follow.tasks(State)
+        follow.cuts(Module)
         self.state, self.module = State, Module
 
     def test_an_early_task_that_is_cut_off_has_not_ended(self):
@@ -256,92 +311,93 @@ class CutTest(Agent):
             class Request:
                 pass
 
-        agent.follow_cuts(Old)
+        follow.cuts(Old)
         self.assertFalse(hasattr(Old.Request, "_announce_cancelled"))
 
 
 class TellTest(Agent):
     def test_a_fact_is_written_and_no_call_of_the_kernel_tells_of_it(self):
-        agent.tell(ring.TAKEN, "tag")
-        agent.tell(ring.SETTLED, b"tag")
+        telling.tell(ring.TAKEN, "tag")
+        telling.tell(ring.SETTLED, b"tag")
         self.assertEqual(records(self.file), [("t", "tag"), ("s", "tag")])
         self.theirs.setblocking(False)
         self.assertRaises(BlockingIOError, self.theirs.recv, 1)
 
     def test_a_line_says_up_to_where_may_be_read(self):
-        agent.tell(ring.TAKEN, "tag")
-        agent.say({"said": "leaving"})
+        telling.tell(ring.TAKEN, "tag")
+        telling.say({"said": "leaving"})
         self.assertEqual(self.lines(), [{"said": "leaving", "upto": word(self.file, 0)}])
 
     def test_half_a_ring_is_told_of_at_once(self):
         while word(self.file, 0) <= SIZE // 2:
-            agent.tell(ring.TAKEN, "t" * 500)
+            telling.tell(ring.TAKEN, "t" * 500)
         self.assertEqual(self.lines(), [{"said": "told", "upto": word(self.file, 0)}])
 
     def test_what_has_no_room_waits_and_is_written_in_order(self):
         sent = ["%d" % n + "x" * 400 for n in range(2000)]
         for tag in sent:
-            agent.tell(ring.TAKEN, tag)
-        self.assertGreater(len(agent._facts), 0)
+            telling.tell(ring.TAKEN, tag)
+        self.assertGreater(len(telling._facts), 0)
         got = []
-        while agent._facts:
+        while telling._facts:
             got += records(self.file)
             os.pwrite(self.file.fileno(), struct.pack("<Q", word(self.file, 0)), 64)
-            agent.flush()
+            telling.flush()
         self.assertEqual([tag for _, tag in got + records(self.file)], sent)
 
     def test_too_much_that_waits_ends_it(self):
-        for _ in range(agent.MOST_FACTS + SIZE // 400):
-            agent.tell(ring.TAKEN, "x" * 500)
-        self.assertIsNone(agent._sock)
-        self.assertEqual(len(agent._facts), 0)
+        for _ in range(telling.MOST_FACTS + SIZE // 400):
+            telling.tell(ring.TAKEN, "x" * 500)
+        self.assertIsNone(telling._sock)
+        self.assertEqual(len(telling._facts), 0)
 
     def test_what_cannot_be_told_ends_it_and_is_never_raised(self):
-        agent.tell(ring.TAKEN, "told")
-        agent.tell(ring.TAKEN, Odd())
-        self.assertIsNone(agent._sock)
+        telling.tell(ring.TAKEN, "told")
+        telling.tell(ring.TAKEN, Odd())
+        self.assertIsNone(telling._sock)
         off = self.lines()[0]
         self.assertEqual((off["said"], off["upto"]), ("off", word(self.file, 0)))
-        agent.tell(ring.TAKEN, "more")
-        agent.accepted(None)
+        telling.tell(ring.TAKEN, "more")
+        follow.accepted(None)
         self.assertEqual(records(self.file), [("t", "told")])
 
     def test_many_threads_write_whole_records(self):
         def run(name):
             for n in range(400):
-                agent.tell(ring.TAKEN, "%s-%d" % (name, n))
+                telling.tell(ring.TAKEN, "%s-%d" % (name, n))
 
         threads = [threading.Thread(target=run, args=(name,)) for name in "abcd"]
         for t in threads:
             t.start()
         for t in threads:
             t.join()
-        agent.flush()
+        telling.flush()
         tags = [tag for _, tag in records(self.file)]
         for name in "abcd":
             self.assertEqual([t for t in tags if t[0] == name], ["%s-%d" % (name, n) for n in range(400)])
 
     def test_a_handler_that_tells_in_the_midst_of_it_waits_for_nothing(self):
-        write = agent._ring.write
+        memory = telling._ring._data
 
-        def interrupted(record):
-            agent._ring.write = write
-            agent.tell(ring.TAKEN, "inner")
-            return write(record)
+        class Interrupted:
+            def __setitem__(self, at, record):
+                telling._ring._data = memory
+                telling.tell(ring.TAKEN, "inner")
+                memory[at] = record
 
-        agent._ring.write = interrupted
-        agent.tell(ring.TAKEN, "outer")
+        telling._ring._data = Interrupted()
+        telling.tell(ring.TAKEN, "outer")
         self.assertEqual(records(self.file), [("t", "outer"), ("t", "inner")])
 
     def test_a_forked_process_is_silent_and_has_nothing_open(self):
-        os.register_at_fork(after_in_child=agent.silence)
+        os.register_at_fork(after_in_child=telling.silence)
         pid = os.fork()
         if pid == 0:
-            agent.tell(ring.TAKEN, "child")
-            quiet = agent._sock is None and agent._ring is None and self.ours.fileno() == -1
+            telling.tell(ring.TAKEN, "child")
+            quiet = telling._sock is None and telling._ring is None and self.ours.fileno() == -1
             os._exit(0 if quiet else 1)
         self.assertEqual(os.waitpid(pid, 0)[1], 0)
-        agent.tell(ring.TAKEN, "parent")
+        telling.tell(ring.TAKEN, "parent")
         self.assertEqual(records(self.file), [("t", "parent")])
 
 
@@ -371,13 +427,63 @@ class FollowTest(Agent):
             Channel = ()
 
         Transport.QoS = QoS
-        agent.follow_deliveries(Transport)
+        follow.deliveries(Transport)
         self.assertEqual((QoS().append("m", "1"), QoS.append.__doc__), ("appended", "doc"))
         self.assertRaises(KeyError, QoS().ack, "2")
         QoS().reject("3", requeue=True)
         QoS().restore_by_tag(b"4", None, True)
         self.assertEqual(calls, [("m", "1"), ("3", True), (b"4", True)])
-        self.assertEqual(records(self.file), [("t", "1"), ("k", "1"), ("s", "3"), ("s", "3"), ("s", "4")])
+        self.assertEqual(records(self.file), [("t", "1"), ("s", "3"), ("s", "3"), ("s", "4")])
+
+    def test_what_is_settled_is_told_with_the_next_fact_and_with_what_is_said(self):
+        telling.tell(ring.TAKEN, "1")
+        telling.settled("1")
+        self.assertEqual(records(self.file), [("t", "1")])
+        self.assertTrue(telling.untold())
+        telling.tell(ring.ENDED, "id")
+        told = [("t", "1"), ("s", "1"), ("e", "id")]
+        self.assertEqual(records(self.file), told)
+        telling.settled("2")
+        telling.say({"said": "anew"})
+        self.assertEqual(records(self.file), told + [("s", "2")])
+        self.assertEqual(self.lines(), [{"said": "anew", "upto": word(self.file, 0)}])
+        self.assertFalse(telling.untold())
+
+    def test_what_is_settled_comes_before_what_has_no_room(self):
+        while not telling._facts:
+            telling.tell(ring.TAKEN, "x" * 400)
+        telling.settled("1")
+        telling.tell(ring.TAKEN, "2")
+        telling.settled("2")
+        os.pwrite(self.file.fileno(), struct.pack("<Q", word(self.file, 0)), 64)
+        telling.flush()
+        self.assertEqual(records(self.file)[1:], [("s", "1"), ("t", "2"), ("s", "2")])
+        self.assertFalse(telling._facts or telling._settled)
+
+    def test_too_much_that_is_settled_and_not_told_ends_it(self):
+        for n in range(telling._settled.maxlen):
+            telling.settled(n)
+        telling.tell(ring.TAKEN, "1")
+        self.assertIsNone(telling._sock)
+        self.assertEqual(records(self.file), [])
+
+    def test_a_booking_that_takes_long_is_told(self):
+        class Transport:
+            Channel = ()
+
+            class QoS:
+                ack = reject = restore_by_tag = None
+
+                def append(self, message, delivery_tag):
+                    clock[0] += 1
+
+        clock = [5.0]
+        self.addCleanup(setattr, follow, "time", follow.time)
+        follow.time = lambda: clock[0]
+        follow.deliveries(Transport)
+        self.addCleanup(setattr, follow, "_followed", ())
+        Transport.QoS().append("m", "1")
+        self.assertEqual(records(self.file), [("t", "1"), ("k", "1")])
 
 
 if __name__ == "__main__":
