@@ -53,7 +53,7 @@ func TestExactlyTheAgentsFilesAreUnpackedAndGoAway(t *testing.T) {
 		}
 		return err
 	})
-	want := []string{"crisper_inject/__init__.py", "crisper_inject/agent.py", "crisper_inject/follow.py", "crisper_inject/look.py", "crisper_inject/mail.py", "crisper_inject/ring.py", "crisper_inject/telling.py", "sitecustomize.py"}
+	want := []string{"crisper_inject/__init__.py", "crisper_inject/agent.py", "crisper_inject/follow.py", "crisper_inject/look.py", "crisper_inject/mail.py", "crisper_inject/quick.py", "crisper_inject/ring.py", "crisper_inject/telling.py", "sitecustomize.py"}
 	if !slices.Equal(got, want) {
 		t.Errorf("unpacked %q, want %q", got, want)
 	}

@@ -7,7 +7,7 @@ more than what they do: little is called, and what may wait is told with the nex
 """
 from time import time
 
-from crisper_inject import mail, ring, telling
+from crisper_inject import mail, quick, ring, telling
 from crisper_inject.ring import BOOKED, ENDED, SETTLED, TAKEN
 from crisper_inject.telling import put, settled, tell
 
@@ -57,19 +57,24 @@ def deliveries(transport):
         tell(SETTLED, tag)
         return result
 
+    dumps_, loads_ = getattr(transport, "dumps", None), getattr(transport, "loads", None)
+    encode = quick.encoder(dumps_)
+
     def dumps(value, *args, **kwargs):
         """Of each delivery kombu writes what is kept while it is in hand, and that has the
         whole message: to pack it anew would be a third of what is done here for a task."""
         nonlocal written
-        text = dumps_(value, *args, **kwargs)
-        if type(value) is list and value and type(text) is str:
+        if type(value) is not list or not value or args or kwargs:
+            return dumps_(value, *args, **kwargs)
+        text = encode(value)
+        if type(text) is str:
             written = value, text
         return text
 
     replace(qos, append, ack, reject, restore_by_tag)
-    dumps_ = getattr(transport, "dumps", None)
-    if dumps_ is not None:
+    if dumps_ is not None and loads_ is not None:
         replace(transport, dumps)
+        transport.loads = quick.decoder(loads_)
 
 
 def acks(message_class):

@@ -217,12 +217,14 @@ class MessageTest(Agent):
                 def append(self, message, delivery_tag, write):
                     write()
 
+            loads = json.loads
+
             @staticmethod
             def dumps(value, **kwargs):
                 return json.dumps(value, **kwargs)
 
         def told(message, *values):
-            Transport.QoS().append(message, "tag", lambda: [Transport.dumps(v, sort_keys=True) for v in values])
+            Transport.QoS().append(message, "tag", lambda: [Transport.dumps(v) for v in values])
             return mail.text(message)
 
         follow.deliveries(Transport)
