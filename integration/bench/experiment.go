@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"crisper/integration/harness"
@@ -33,6 +34,8 @@ type experiment struct {
 	rounds  int // at most; 0: as many as asked for
 	run     func(ctx context.Context, b *bench, s side) ([]float64, error)
 	wrapped bool // ours is the celery runtime
+	// both, in the place of run, measures all sides at once, in their order.
+	both func(ctx context.Context, b *bench, sides []side) ([][]float64, error)
 }
 
 func experiments() []experiment {
@@ -76,26 +79,55 @@ func (b *bench) measure(ctx context.Context, e experiment, sides []side, say fun
 	}
 	for round := range rounds {
 		o.Load = append(o.Load, loadAverage())
-		for i := range sides {
-			s := sides[(i+round)%len(sides)]
-			start := time.Now()
-			limited, cancel := context.WithTimeout(ctx, patience)
-			values, err := e.run(limited, b, s)
-			cancel()
-			if err != nil {
-				return o, fmt.Errorf("cannot measure %s of %s: %w", e.name, s.name, err)
-			}
-			for f := range e.figures { // a run may know more than is asked of it
-				v := values[f]
-				if math.IsNaN(v) {
-					continue // the side has nothing of the kind
-				}
-				o.Values[s.name][f] = append(o.Values[s.name][f], v)
-			}
+		start := time.Now()
+		took := func(s side, values []float64) {
+			o.add(s, values)
 			say("%-9s round %d  %-8s %s  (%.1f s)", e.name, round+1, s.name, describe(e.figures, values), time.Since(start).Seconds())
+		}
+		if err := b.round(ctx, e, rotated(sides, round), took); err != nil {
+			return o, err
 		}
 	}
 	return o, nil
+}
+
+// round measures each side once, in this order.
+func (b *bench) round(ctx context.Context, e experiment, sides []side, took func(side, []float64)) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if e.both != nil {
+		values, err := e.both(ctx, b, sides)
+		if err != nil {
+			return fmt.Errorf("cannot measure %s: %w", e.name, err)
+		}
+		for i, s := range sides {
+			took(s, values[i])
+		}
+		return nil
+	}
+	for _, s := range sides {
+		values, err := e.run(ctx, b, s)
+		if err != nil {
+			return fmt.Errorf("cannot measure %s of %s: %w", e.name, s.name, err)
+		}
+		took(s, values)
+	}
+	return nil
+}
+
+func rotated(sides []side, by int) []side {
+	by %= len(sides)
+	return slices.Concat(sides[by:], sides[:by])
+}
+
+// add takes a round's values in; a run may know more than is asked of it, or less: NaN is
+// what a side has nothing of.
+func (o *outcome) add(s side, values []float64) {
+	for f := range o.Figures {
+		if !math.IsNaN(values[f]) {
+			o.Values[s.name][f] = append(o.Values[s.name][f], values[f])
+		}
+	}
 }
 
 func describe(figures []figure, values []float64) string {

@@ -24,7 +24,7 @@ func (r report) text() string {
 		out.WriteString("\n" + page.Markdown(r.peerTable()))
 	}
 	out.WriteString("\n" + fmt.Sprintf(method, r.Size.Rounds, r.Size.Tasks, r.Size.Tasks*r.Size.Factor,
-		r.Size.Latencies, r.Size.Recyclings, recyclePeriod, r.Size.Idle))
+		r.Size.turns(), r.Size.Latencies, r.Size.Recyclings, recyclePeriod, r.Size.Idle))
 	return out.String()
 }
 
@@ -43,7 +43,8 @@ const method = "How: `make bench` starts one redis-server and, in each of up to 
 	"Throughput: the queue is filled with copies of a message that Celery made, %d for Celery and %d for Crisper so that\n" +
 	"both work for about as long; the clock runs from the first task to the moment when all have run, counted by the tasks\n" +
 	"themselves in shared memory, and the broker has neither waiting nor unacknowledged messages; every run checks the\n" +
-	"number, and for `add` the number of results. Events: the same with `-E` and without, one after the other, while a\n" +
+	"number, and for `add` the number of results. Celery's own worker inside: it and a bare one live side by side, and take turns of\n" +
+	"0.4 s, %d in a round; who has no turn is stopped (SIGSTOP). Events: the same with `-E` and without, one after the other, while a\n" +
 	"client reads all events and keeps them; every run checks that none is missing. Latency: %d tasks at irregular intervals to an idle worker, from just before the\n" +
 	"publisher's write to the first line of the task, on the machine's monotonic clock. Memory: `smaps_rollup` of every\n" +
 	"process of the worker after its children have worked, six children against two, and four. Gap: one slot, saturated with tasks of 2 ms,\n" +

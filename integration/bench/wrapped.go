@@ -14,7 +14,7 @@ import (
 func wrappedExperiments() []experiment {
 	return []experiment{
 		{name: "wrapped", wrapped: true, figures: append([]figure{{"no-op tasks, Celery's own worker inside (`--runtime=celery`)", "tasks/s", true, 0.97, 0}}, perTask(0)...),
-			run: throughput("noop", "-c 2", 1)},
+			both: turns},
 		{name: "wrapped-cost", wrapped: true, rounds: 3, figures: []figure{{"… the supervisor around it, PSS", "MB", false, 0, 25}, {"… probe", "ms", false, 0, 1}},
 			run: wrappedCost},
 	}

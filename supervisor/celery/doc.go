@@ -30,17 +30,21 @@
 //	            or let go of and each task that begins or has ended, with its message
 //	            where nobody will deliver it again (package held)
 //
-// A record is written before Redis is told, which costs no call of the kernel and which
-// no death of the worker takes back. Each line says up to where the ring may be read;
+// That a delivery is taken is written before Redis is told, which costs no call of the
+// kernel and which no death of the worker takes back. That it is settled is written after
+// Redis was told, with the next record or the next line: what is told too late costs a
+// question (package held). Each line says up to where the ring may be read;
 // one more is sent when half of it is full. A worker whose loop stands still says
 // nothing: the ring is also looked into each second, so that what a solo worker took
 // before its long task is known after two at the latest, and renewed. What is left when
 // the worker is gone is read then, before anything is given back.
 //
-// For this the agent connects to Celery's signals and wraps eight functions that no signal
-// stands for: append, ack, reject and restore_by_tag of the Redis transport's QoS, ack of
-// kombu's Message (for other transports), task_accepted and task_ready of
-// celery.worker.state, _announce_cancelled of Request. Several threads may call these:
+// For this the agent connects to Celery's signals and wraps nine functions that no signal
+// stands for: append, ack, reject and restore_by_tag of the Redis transport's QoS, and the
+// dumps that it calls, whose text has the message; ack of kombu's Message (for transports
+// that deliver again what was not acknowledged); task_accepted and task_ready of
+// celery.worker.state, _announce_cancelled of Request. What this takes of the worker's time
+// is half given back where kombu's JSON is as known (quick.py). Several threads may call these:
 // one of them writes, and the others leave it what they have to tell and wait for
 // nothing; should the worker be killed in that very moment, what was left is not
 // known. The pool's processes are silent from their fork on and have neither file. When

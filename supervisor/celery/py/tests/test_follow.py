@@ -5,7 +5,7 @@ import json
 import marshal
 import unittest
 
-from crisper_inject import follow, mail, ring, telling
+from crisper_inject import follow, mail, telling
 
 from .stage import Agent, Message, Odd, Request, records, split
 
