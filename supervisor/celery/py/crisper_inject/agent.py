@@ -72,8 +72,9 @@ def on_ready(sender=None, **_):
     global _consumer
     import celery
 
-    _consumer = sender
-    say({"said": "ready", "node": sender.hostname, "celery": celery.__version__, "pool": look.pool(sender), "start": look.start()})
+    _consumer, pool = sender, look.pool(sender)
+    telling.prompt = pool != "prefork"
+    say({"said": "ready", "node": sender.hostname, "celery": celery.__version__, "pool": pool, "start": look.start()})
     say({"said": "broker", "broker": look.broker(sender.app)})
     loop = sender.loop
 
@@ -91,9 +92,8 @@ def on_leaving(**_):
     say({"said": "leaving"})
 
 
-@guarded
 def on_left(**_):
-    telling.flush()
+    telling.hurry()
 
 
 @guarded

@@ -45,6 +45,8 @@ def deliveries(transport):
     def ack(self, delivery_tag, *args, **kwargs):
         result = ack_(self, delivery_tag, *args, **kwargs)
         settled(delivery_tag)
+        if telling.prompt:
+            telling.hurry()
         return result
 
     def reject(self, delivery_tag, *args, **kwargs):

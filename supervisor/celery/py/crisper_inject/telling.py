@@ -23,6 +23,7 @@ _lock = _thread.allocate_lock()  # guards what follows but for appending; never 
 _facts = collections.deque()  # records that the ring had no room for, or no time
 _settled = collections.deque(maxlen=100_000)  # tags: told with the next fact, or the next look at the counters
 settled = _settled.append
+prompt = False  # those are told at once: a task may hold up the loop, and with it the next look
 _lines = collections.deque()  # for the socket
 _unsent = bytearray()  # what the socket did not take
 _told = 0  # the ring's position that was said last
@@ -161,6 +162,11 @@ def flush():
                 more = send() and more
         finally:
             _lock.release()
+
+
+@guarded
+def hurry():
+    flush()
 
 
 def write():

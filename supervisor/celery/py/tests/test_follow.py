@@ -212,6 +212,25 @@ class FollowTest(Agent):
         self.assertEqual(calls, [("m", "1"), ("3", True), (b"4", True)])
         self.assertEqual(records(self.file), [("t", "1"), ("s", "3"), ("s", "3"), ("s", "4")])
 
+    def test_where_tasks_hold_up_the_loop_it_is_told_at_once_that_a_delivery_is_settled(self):
+        class Transport:
+            Channel = ()
+
+            class QoS:
+                append = reject = restore_by_tag = None
+
+                def ack(self, delivery_tag):
+                    pass
+
+        follow.deliveries(Transport)
+        self.addCleanup(setattr, follow, "_followed", ())
+        self.addCleanup(setattr, telling, "prompt", False)
+        Transport.QoS().ack("1")
+        self.assertEqual(records(self.file), [])
+        telling.prompt = True
+        Transport.QoS().ack("2")
+        self.assertEqual(records(self.file), [("s", "1"), ("s", "2")])
+
     def test_a_booking_that_takes_long_is_told(self):
         class Transport:
             Channel = ()
