@@ -189,7 +189,8 @@ func killContainer(ctx context.Context, l *lane) (*trial, error) {
 	}
 	killAll(tree)
 	t.forgo(mine)
-	if err := t.decide(ctx, 2*patience); err != nil {
+	// An idle Celery worker looks for what is too old every hundred seconds.
+	if err := t.decide(ctx, 3*patience); err != nil {
 		return t, err
 	}
 	t.lastOf(mine)

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// packed is a message as the agent in a Celery worker packs it, in Python's words.
+// packed is a message as the agent in a Celery worker tells it, in Python's words.
 func packed(t *testing.T, python, words string) []byte {
 	t.Helper()
 	cmd := exec.Command(python, "-c", `
-import json, marshal, sys
+import base64, json, marshal, sys, zlib
 errback = {"task": "plain.errback", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}
 def v2(task, id, args=(), errbacks=None, **headers):
     body = json.dumps([list(args), {}, {"errbacks": errbacks, "callbacks": None, "chain": None, "chord": None}]).encode()
@@ -26,7 +26,14 @@ def v2(task, id, args=(), errbacks=None, **headers):
 def v1(task, id, args=(), errbacks=None):
     body = json.dumps({"task": task, "id": id, "args": list(args), "kwargs": {}, "errbacks": errbacks}).encode()
     return [{}, {"correlation_id": id}, {}, "application/json", "utf-8", body]
-sys.stdout.buffer.write(marshal.dumps(`+words+`, 4))`)
+def unacked(parts, pack=bytes):
+    headers, properties, info, kind, encoding, body = parts
+    properties = {**properties, "delivery_info": info, "delivery_tag": "t", "body_encoding": "base64"}
+    raw = {"body": base64.b64encode(pack(body)).decode(), "headers": headers, "properties": properties,
+           "content-type": kind, "content-encoding": encoding}
+    return b"j" + json.dumps([raw, "", "q"]).encode()
+found = `+words+`
+sys.stdout.buffer.write(found if type(found) is bytes else b"m" + marshal.dumps(found, 4))`)
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("cannot pack %s: %v", words, err)
@@ -82,6 +89,9 @@ func TestARecorderRecordsWhatWentWithAWorkerByCelerysOwnRules(t *testing.T) {
 			{"in protocol 1", "n4", `v1("plain.add", "n4", [1, 2])`, "FAILURE WorkerLostError", "task_failure n4 WorkerLostError"},
 			{"that nobody knows any more", "n5", `v2("plain.missing", "n5")`, "FAILURE WorkerLostError", ""},
 			{"that cannot be read any more", "n6", `v2("plain.add", "n6")[:5] + [b"{"]`, "FAILURE WorkerLostError", ""},
+			{"as kombu wrote it", "n8", `unacked(v2("plain.add", "n8", ["ü"], [errback]))`, "FAILURE WorkerLostError", "task_failure n8 WorkerLostError"},
+			{"as kombu wrote it, compressed", "n9", `unacked(v2("plain.add", "n9", [1, 2], compression="application/x-gzip"), zlib.compress)`,
+				"FAILURE WorkerLostError", "task_failure n9 WorkerLostError"},
 			{"that is large", "n7", `v2("plain.add", "n7", ["x" * (200 << 10)])`, "FAILURE WorkerLostError", "task_failure n7 WorkerLostError"},
 		} {
 			a, err := rec.Record(within(t, patience), LostTask{Message: packed(t, python, c.words), Hostname: "dead@here", Reason: reason})
