@@ -33,11 +33,11 @@
 // That a delivery is taken is written before Redis is told, which costs no call of the
 // kernel and which no death of the worker takes back. That it is settled is written after
 // Redis was told; with the next record or the next line where tasks run in processes of
-// their own, for what is told too late costs a question (package held). Each line says up to where the ring may be read;
-// one more is sent when half of it is full. A worker whose loop stands still says
-// nothing: the ring is also looked into each second, so that what a solo worker took
-// before its long task is known after two at the latest, and renewed. What is left when
-// the worker is gone is read then, before anything is given back.
+// their own, for what is told too late costs a question (package held). Each line says up
+// to where the ring may be read; one more is sent when half of it is full. A worker whose
+// loop stands still says nothing: the ring is also looked into each second, so that what a
+// solo worker took before its long task is known after two at the latest, and renewed.
+// What is left when the worker is gone is read then, before anything is given back.
 //
 // For this the agent connects to Celery's signals and wraps nine functions that no signal
 // stands for: append, ack, reject and restore_by_tag of the Redis transport's QoS, and the

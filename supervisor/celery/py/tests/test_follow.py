@@ -3,6 +3,7 @@ import datetime
 import decimal
 import json
 import marshal
+import pathlib
 import unittest
 
 from crisper_inject import follow, mail, telling
@@ -230,6 +231,10 @@ class FollowTest(Agent):
         telling.prompt = True
         Transport.QoS().ack("2")
         self.assertEqual(records(self.file), [("s", "1"), ("s", "2")])
+
+    def test_both_sides_agree_how_long_a_booking_takes_that_is_not_told(self):
+        held = (pathlib.Path(__file__).resolve().parents[2] / "held" / "held.go").read_text()
+        self.assertIn("\nconst quick = %r\n" % follow.QUICK, held)
 
     def test_a_booking_that_takes_long_is_told(self):
         class Transport:
