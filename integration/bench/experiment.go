@@ -83,6 +83,7 @@ func (b *bench) measure(ctx context.Context, e experiment, sides []side, say fun
 		took := func(s side, values []float64) {
 			o.add(s, values)
 			say("%-9s round %d  %-8s %s  (%.1f s)", e.name, round+1, s.name, describe(e.figures, values), time.Since(start).Seconds())
+			start = time.Now()
 		}
 		if err := b.round(ctx, e, rotated(sides, round), took); err != nil {
 			return o, err
