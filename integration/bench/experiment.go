@@ -79,11 +79,9 @@ func (b *bench) measure(ctx context.Context, e experiment, sides []side, say fun
 	}
 	for round := range rounds {
 		o.Load = append(o.Load, loadAverage())
-		start := time.Now()
-		took := func(s side, values []float64) {
+		took := func(s side, values []float64, d time.Duration) {
 			o.add(s, values)
-			say("%-9s round %d  %-8s %s  (%.1f s)", e.name, round+1, s.name, describe(e.figures, values), time.Since(start).Seconds())
-			start = time.Now()
+			say("%-9s round %d  %-8s %s  (%.1f s)", e.name, round+1, s.name, describe(e.figures, values), d.Seconds())
 		}
 		if err := b.round(ctx, e, rotated(sides, round), took); err != nil {
 			return o, err
@@ -92,17 +90,20 @@ func (b *bench) measure(ctx context.Context, e experiment, sides []side, say fun
 	return o, nil
 }
 
-// round measures each side once, in this order.
-func (b *bench) round(ctx context.Context, e experiment, sides []side, took func(side, []float64)) error {
+// round measures each side once, in this order. What sides do by turns took all of them the
+// same time.
+func (b *bench) round(ctx context.Context, e experiment, sides []side, took func(side, []float64, time.Duration)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	start := time.Now()
 	if e.both != nil {
 		values, err := e.both(ctx, b, sides)
 		if err != nil {
 			return fmt.Errorf("cannot measure %s: %w", e.name, err)
 		}
+		d := time.Since(start)
 		for i, s := range sides {
-			took(s, values[i])
+			took(s, values[i], d)
 		}
 		return nil
 	}
@@ -111,7 +112,8 @@ func (b *bench) round(ctx context.Context, e experiment, sides []side, took func
 		if err != nil {
 			return fmt.Errorf("cannot measure %s of %s: %w", e.name, s.name, err)
 		}
-		took(s, values)
+		took(s, values, time.Since(start))
+		start = time.Now()
 	}
 	return nil
 }
